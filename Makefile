@@ -1,0 +1,49 @@
+# The commands of the project. `make serve` and `make test` need only Python >= 3.11 with pip, and make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+PORT ?= 8000
+UV := $(shell command -v uv)
+BIN := .venv/bin
+LOCK := requirements/dev.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help venv serve test check types format lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+venv: .venv/.installed ## the development environment, in .venv
+
+.venv/.installed: $(LOCK) pyproject.toml
+ifdef UV
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $(LOCK)
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+else
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+endif
+	@touch $@
+
+serve: venv ## the reference service on http://127.0.0.1:8000 (PORT=8765 for another port)
+	$(BIN)/sqlawait serve --port $(PORT)
+
+test: venv ## the whole suite, on SQLite, PostgreSQL and, where one answers, MariaDB/MySQL
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: venv ## style, types, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: venv ## put the code into the house's format
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+lock: ## renew the lock (needs uv): hashes, no addresses
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra all --no-emit-package sqlawait --group dev -o $(LOCK) pyproject.toml
+
+clean: ## remove what the commands above made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage htmlcov
