@@ -1,6 +1,6 @@
 """The three databases that the suite runs on.
 
-SQLite is a file of its own for each test. PostgreSQL is one server for the run, started by the tests, with a new
+SQLite is a file of its own for each test. PostgreSQL is one server for the run, with a new
 database for each test. MariaDB/MySQL is the server at ``SQLAWAIT_TEST_MYSQL_URL`` or on 127.0.0.1:3306; without
 one its tests are skipped with the reason, but fail where ``CI`` is set.
 """

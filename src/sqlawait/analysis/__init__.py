@@ -1,0 +1,1 @@
+"""Reads a code base without running it."""

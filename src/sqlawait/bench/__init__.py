@@ -1,0 +1,1 @@
+"""Is async worth it, measured here."""

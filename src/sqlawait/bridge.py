@@ -1,0 +1,1 @@
+"""Blocking code in bounded threads, with sync sessions on the same database."""

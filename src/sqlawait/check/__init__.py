@@ -1,0 +1,1 @@
+"""The linter: where the event loop is blocked and where async SQLAlchemy is misused."""

@@ -1,0 +1,1 @@
+"""Database: engines, sessions, lifecycle, health: the one object a user makes."""

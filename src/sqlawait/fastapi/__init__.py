@@ -1,0 +1,1 @@
+"""sqlawait in a FastAPI application."""

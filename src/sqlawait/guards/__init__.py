@@ -1,0 +1,1 @@
+"""The mistakes of async SQLAlchemy, caught while they happen, one detector a file."""

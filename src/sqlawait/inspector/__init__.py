@@ -1,0 +1,1 @@
+"""One offline page that shows what a request did."""

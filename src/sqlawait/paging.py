@@ -1,0 +1,1 @@
+"""Pages: a Select goes in, a Select comes out; rows go in, a Page comes out."""

@@ -1,0 +1,1 @@
+"""Independent queries at once, on one snapshot."""

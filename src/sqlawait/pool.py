@@ -1,0 +1,1 @@
+"""The fair pool: first come, first served."""

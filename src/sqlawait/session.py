@@ -1,0 +1,1 @@
+"""AsyncSession: SQLAlchemy's own, plus the verbs."""

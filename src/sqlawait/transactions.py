@@ -1,0 +1,1 @@
+"""Run a function as one transaction: retry, deadline, commit-unknown."""
