@@ -1,0 +1,51 @@
+"""The linter against the labelled corpus."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from check.scoring import CORPUS, Labels, Place, Site, read_labels, score, table
+
+
+@pytest.fixture(scope="module")
+def labels() -> Labels:
+    """The corpus's labels."""
+    return read_labels()
+
+
+def test_every_module_of_the_corpus_parses() -> None:
+    """The corpus is valid Python."""
+    for path in CORPUS.rglob("*.py"):
+        ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def test_a_comment_that_only_looks_like_a_label_is_an_error(tmp_path: Path) -> None:
+    """A misspelt label is refused, so that no site is lost silently."""
+    (tmp_path / "app.py").write_text("x = 1  # expect: SAW1\n")
+    with pytest.raises(ValueError, match="not a label"):
+        read_labels(tmp_path)
+
+
+def test_scores_count_found_missed_and_wrong(tmp_path: Path) -> None:
+    """One of a named group's places is enough, `also` is neither asked for nor wrong, all else is a false positive."""
+    source = """\
+    a()  # expect: SAW101
+    b()  # expect: SAW409[body] # also: SAW101
+    c()  # expect: SAW409[body]
+    d()  # expect: SAW101, SAW305
+    e()  # ok: SAW101
+    """
+    (tmp_path / "app.py").write_text("\n".join(line.strip() for line in source.splitlines()))
+    labels = read_labels(tmp_path)
+    assert labels.counts() == {"SAW101": (2, 1), "SAW305": (1, 0), "SAW409": (1, 0)}
+    found = [("SAW101", 1), ("SAW101", 2), ("SAW409", 3), ("SAW101", 5)]
+    rows = {row.code: row for row in score(labels, [Place("app.py", line, code) for code, line in found])}
+    assert (rows["SAW101"].recall, rows["SAW101"].precision) == (0.5, 2 / 3)
+    assert rows["SAW101"].missed == (Site("SAW101", frozenset({Place("app.py", 4, "SAW101")})),)
+    assert rows["SAW409"].recall == rows["SAW409"].precision == 1.0
+    assert rows["SAW305"].recall == 0.0
+    assert (len(rows["total"].found), len(rows["total"].missed), rows["total"].right) == (2, 2, 3)
+    assert "wrong   app.py:5 SAW101" in table(rows.values())
