@@ -30,7 +30,7 @@ def test_a_comment_that_only_looks_like_a_label_is_an_error(tmp_path: Path) -> N
 
 
 def test_scores_count_found_missed_and_wrong(tmp_path: Path) -> None:
-    """One of a named group's places is enough, `also` is neither asked for nor wrong, all else is a false positive."""
+    """One place of a named group is enough; `also` is neither asked for nor wrong; all else is wrong."""
     source = """\
     a()  # expect: SAW101
     b()  # expect: SAW409[body] # also: SAW101
