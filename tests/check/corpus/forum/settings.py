@@ -1,0 +1,9 @@
+from pydantic_settings import BaseSettings
+
+
+class Settings(BaseSettings):
+    database_url: str = "postgresql+asyncpg://forum@localhost/forum"
+    webhook: str = "https://hooks.example/forum"
+
+
+settings = Settings()
