@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from sqlawait.exceptions import SqlawaitError
 
 app = typer.Typer(
     name="sqlawait",
@@ -11,8 +17,111 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+db = typer.Typer(
+    help="Migrations, by Alembic: the project's own where [bold]alembic.ini[/bold] stands, else the service's.",
+    no_args_is_help=True,
+)
+app.add_typer(db, name="db")
+
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option("--database-url", envvar="DATABASE_URL", help="The database; its driver is completed."),
+]
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="PORT", help="The port; 0 takes a free one.")] = 8000,
+    database_url: DatabaseUrl = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; each has a pool of its own.")] = 1,
+    demo: Annotated[
+        bool | None, typer.Option(help="Load demo data into an empty database; by default on SQLite only.")
+    ] = None,
+) -> None:
+    """Serve the reference service: prepares the database, then prints the addresses worth opening.
+
+    [bold]Examples[/bold]
+
+      sqlawait serve
+
+      sqlawait serve --database-url postgresql://app@localhost/shop --workers 4
+    """
+    from sqlawait.commands.serve import serve
+
+    _set_database(database_url)
+    serve(host=host, port=port, workers=workers, with_demo=demo)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The project's name, a Python identifier: also its folder.")],
+    folder: Annotated[Path, typer.Option("--in", help="Where the project's folder is made.")] = Path(),
+) -> None:
+    """Start a project of your own from the reference service.
+
+    [bold]Example[/bold]
+
+      sqlawait new shop
+    """
+    from sqlawait.commands.new import new
+
+    typer.echo(new(name, folder))
+
+
+@db.command()
+def upgrade(
+    revision: Annotated[str, typer.Argument(help="Where to stop; head is the newest.")] = "head",
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Bring the database to a revision.
+
+    [bold]Example[/bold]
+
+      sqlawait db upgrade
+    """
+    from sqlawait.commands import migrations
+
+    _set_database(database_url)
+    migrations.upgrade(revision)
+
+
+@db.command()
+def revision(
+    message: Annotated[str, typer.Option("--message", "-m", help="What the migration does.")],
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Write a migration: what the models have and the database has not.
+
+    [bold]Example[/bold]
+
+      sqlawait db revision -m "add users.nickname"
+    """
+    from sqlawait.commands import migrations
+
+    _set_database(database_url)
+    migrations.revise(message)
+
+
+@db.command()
+def current(database_url: DatabaseUrl = None) -> None:
+    """Print the revision that the database is at."""
+    from sqlawait.commands import migrations
+
+    _set_database(database_url)
+    migrations.current()
+
+
+def _set_database(url: str | None) -> None:
+    """Hand the URL on the way that every process of the service reads it."""
+    if url:
+        os.environ["DATABASE_URL"] = url
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line. What sqlawait raises is for the reader of a terminal: the message, no traceback."""
+    try:
+        app()
+    except SqlawaitError as error:
+        typer.secho(f"sqlawait: {error}", fg="red", err=True)
+        raise SystemExit(1) from None

