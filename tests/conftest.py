@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pymysql
 import pytest
 from sqlalchemy import URL, make_url
+from tests.models import Base
 
+from sqlawait import Database
 from sqlawait.embedded import EmbeddedPostgres
 
 BACKENDS = ("sqlite", "postgresql", "mysql")
@@ -78,6 +80,15 @@ def url(request: pytest.FixtureRequest) -> str:
     """The URL of a new, empty database, without a driver: the test runs once on each of the three databases."""
     value: str = request.getfixturevalue(f"{request.param}_url")
     return value
+
+
+@pytest.fixture
+async def db(url: str) -> AsyncIterator[Database]:
+    """A Database on a new database that has the tests' tables, on each of the three."""
+    async with Database(url) as database:
+        await database.create_all(Base.metadata)
+        yield database
+        assert database.engine.pool.checkedout() == 0, "a connection was not given back"
 
 
 def _mysql(url: URL) -> pymysql.Connection[pymysql.cursors.Cursor]:

@@ -1,1 +1,75 @@
-"""Blocking code in bounded threads, with sync sessions on the same database."""
+"""Blocking code in bounded threads, with a sync session on the same database.
+
+The function runs in a thread, and its ``Session`` is SQLAlchemy's own. But the connection under it is one of
+the async pool's, taken on the event loop before the thread starts: each time the session would block on the
+database, the thread hands the waiting over to the loop. So there is one pool with one bound and no second
+driver, and whatever holds for the pool's connections (time-outs, commits never abandoned) holds here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import greenlet
+from anyio import CapacityLimiter, to_thread
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import Session
+
+T = TypeVar("T")
+
+
+class Bridge:
+    """A bounded number of threads that may use a database at once.
+
+    Parameters:
+        threads: how many functions may run at once, each with one connection of the pool.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = CapacityLimiter(threads)
+
+    async def run(self, engine: AsyncEngine, work: Callable[[Session], T]) -> T:
+        """Run ``work`` in a thread, in one transaction, committed when it returns.
+
+        A thread cannot be stopped: a cancelled caller waits until ``work`` has come to its end.
+        """
+        # the thread's place first, then the connection: never more connections out than threads at work
+        async with self._threads, engine.connect() as connection:
+            loop = asyncio.get_running_loop()
+            sync_connection = connection.sync_connection
+
+            def transaction() -> T:
+                with Session(sync_connection, expire_on_commit=False) as session, session.begin():
+                    return work(session)
+
+            # the limiter above has admitted this call; a limiter of one's own keeps anyio's default free
+            return await to_thread.run_sync(_drive, transaction, loop, limiter=CapacityLimiter(1))
+
+
+class _Waiting(greenlet.greenlet):
+    """Where the session's code runs: SQLAlchemy hands what it would await to the parent of such a greenlet."""
+
+    __sqlalchemy_greenlet_provider__ = True
+
+
+def _drive(work: Callable[[], T], loop: asyncio.AbstractEventLoop) -> T:
+    """Run ``work`` in this thread; await on ``loop`` whatever it has to wait for."""
+    context = _Waiting(work)
+    result: Any = context.switch()
+    while not context.dead:
+        try:
+            value = asyncio.run_coroutine_threadsafe(_awaited(result), loop).result()
+        except BaseException as error:  # noqa: BLE001 - it belongs to the code that waits, whatever it is
+            result = context.throw(error)
+        else:
+            result = context.switch(value)
+    return result  # type: ignore[no-any-return] # what work returned
+
+
+async def _awaited(what: Awaitable[T]) -> T:
+    return await what
+
+
+__all__ = ["Bridge"]

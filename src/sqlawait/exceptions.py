@@ -5,14 +5,19 @@
     SqlawaitError
     ├── ConfigurationError          the program is wrong: fix it before it runs
     │   ├── SyncDriver              a blocking driver in the URL of an async engine
+    │   ├── UnknownDriver           a driver that sqlawait does not know
     │   ├── DriverMissing           the URL's driver is not installed
     │   └── WrongLoop               a Database used in another event loop than the one it was opened in
     ├── InvalidRequest              the client's input is wrong (HTTP 422)
     │   ├── InvalidCursor
+    │   ├── InvalidValue            a value that no column of its type can hold
     │   └── NotAllowed              a filter or sort that is not on the allow-list
     ├── NotFound                    no such row (HTTP 404)
     ├── Unsupported                 this database cannot do that
-    ├── PoolTimeout                 no connection came free in time (HTTP 503); also a sqlalchemy TimeoutError
+    ├── ReadOnly                    a write in a read-only session
+    ├── Unavailable                 nothing was done, a later try may succeed (HTTP 503)
+    │   ├── DatabaseAway            the database cannot be reached, or did not answer in time
+    │   └── PoolTimeout             no connection came free in time; also a sqlalchemy TimeoutError
     └── CommitUnknown               COMMIT was sent and its outcome never came back
 
 A failure of the database itself stays SQLAlchemy's own exception, so that code written for SQLAlchemy keeps
@@ -41,6 +46,16 @@ class SyncDriver(ConfigurationError):
         self.instead = instead
         super().__init__(
             f"{given} is a blocking driver: it would stop the event loop at every statement; use {instead}"
+        )
+
+
+class UnknownDriver(ConfigurationError):
+    """A driver, or a database, that sqlawait does not know."""
+
+    def __init__(self, given: str, known: list[str]) -> None:
+        self.given = given
+        super().__init__(
+            f"{given} is not a database driver that sqlawait knows; use one of: {', '.join(known)}"
         )
 
 
@@ -73,6 +88,13 @@ class InvalidCursor(InvalidRequest):
         super().__init__(f"the cursor is not valid ({reason}); use the one that the last page gave, or none")
 
 
+class InvalidValue(InvalidRequest):
+    """A value that no column of its type can hold, found before it reached the database."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"a value does not fit its column ({reason}); check its range and its characters")
+
+
 class NotAllowed(InvalidRequest):
     """A filter or sort that is not on the allow-list."""
 
@@ -97,7 +119,28 @@ class Unsupported(SqlawaitError):
         super().__init__(f"{database} cannot do {what}; {remedy}")
 
 
-class PoolTimeout(SqlawaitError, SQLAlchemyTimeout):
+class ReadOnly(SqlawaitError):
+    """A write in a session that was opened to read."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} in a read-only session; open it with db.transaction(), or use SessionDep")
+
+
+class Unavailable(SqlawaitError):
+    """The database could not be asked now: an HTTP 503, and a later try may succeed."""
+
+
+class DatabaseAway(Unavailable):
+    """The database cannot be reached, or did not answer in time."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"the database is away ({reason}); see that it runs and can be reached, then try again"
+        )
+
+
+class PoolTimeout(Unavailable, SQLAlchemyTimeout):
     """No connection came free in time.
 
     It is a :class:`sqlalchemy.exc.TimeoutError` too, which is what SQLAlchemy's own pools raise.
@@ -130,14 +173,19 @@ class CommitUnknown(SqlawaitError):
 __all__ = [
     "CommitUnknown",
     "ConfigurationError",
+    "DatabaseAway",
     "DriverMissing",
     "InvalidCursor",
     "InvalidRequest",
+    "InvalidValue",
     "NotAllowed",
     "NotFound",
     "PoolTimeout",
+    "ReadOnly",
     "SqlawaitError",
     "SyncDriver",
+    "Unavailable",
+    "UnknownDriver",
     "Unsupported",
     "WrongLoop",
 ]

@@ -1,1 +1,72 @@
-"""Run a function as one transaction: retry, deadline, commit-unknown."""
+"""Run a function as one transaction, and again as a whole where the database asks for that."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
+
+import stamina
+
+from sqlawait.backends import failure_of
+from sqlawait.events import Observer, TransactionRetried
+from sqlawait.session import AsyncSession
+
+T = TypeVar("T")
+
+_FIRST_WAIT = 0.01
+_LONGEST_WAIT = 0.25
+
+
+class Retry:
+    """Decides whether a failed transaction is run again, and how long to wait first.
+
+    The wait has full jitter: anything between nothing and a bound that doubles with each attempt, so that the
+    transactions that collided once do not collide again.
+    """
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+        self._attempt = 0
+
+    def __call__(self, error: Exception) -> bool | float:
+        """Seconds to wait, or False for an error that running again does not cure."""
+        kind = failure_of(error)
+        if kind is None or not kind.retryable:
+            return False
+        self._attempt += 1
+        delay = random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**self._attempt))
+        for observer in self._observers:
+            observer(TransactionRetried(str(kind), self._attempt, delay))
+        return delay
+
+
+async def run_retried(
+    begin: Callable[[], AbstractAsyncContextManager[AsyncSession]],
+    work: Callable[[AsyncSession], Awaitable[T]],
+    *,
+    deadline: float,
+    observers: Sequence[Observer] = (),
+) -> T:
+    """Run ``work`` in a transaction of its own until it commits.
+
+    Parameters:
+        begin: opens a transaction; it is entered anew for each attempt.
+        work: what to do in it. It may run several times, so it must do nothing but use its session.
+        deadline: seconds after which no new attempt is made; an attempt under way is not cut off.
+        observers: told of each retry.
+
+    Raises:
+        Exception: what ``work`` or the commit raised, where another run does not help or the deadline is over.
+        CommitUnknown: never retried; the transaction may be in the database.
+    """
+    async for attempt in stamina.retry_context(on=Retry(observers), attempts=None, timeout=deadline):
+        with attempt:
+            async with begin() as session:
+                result = await work(session)
+            return result  # noqa: RET504 - only now is it committed
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+__all__ = ["run_retried"]

@@ -1,0 +1,117 @@
+"""What every engine does, whatever its database, so that its connections and its answers can be trusted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine, ExceptionContext
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.util import await_only, greenlet_spawn
+
+from sqlawait.backends.base import Backend
+from sqlawait.events import ConnectionDiscarded, Observer
+from sqlawait.exceptions import CommitUnknown, DatabaseAway, InvalidValue
+
+T = TypeVar("T")
+
+
+def guard(engine: Engine, backend: Backend, observers: Sequence[Observer]) -> None:
+    """Guard a new engine: its connections, its errors and its commits."""
+    _skip_closed(engine, backend)
+    _discard_open_transactions(engine, backend, observers)
+    _name_errors(engine)
+    _finish_commits(engine.dialect, backend)
+
+
+def _skip_closed(engine: Engine, backend: Backend) -> None:
+    """Never hand out a connection that is known to have ended: open another in its place."""
+
+    @event.listens_for(engine, "checkout")
+    def skip(connection: DBAPIConnection, entry: ConnectionPoolEntry, proxy: PoolProxiedConnection) -> None:
+        del connection, proxy
+        if backend.closed(entry.driver_connection):
+            raise InvalidatePoolError
+
+
+def _discard_open_transactions(engine: Engine, backend: Backend, observers: Sequence[Observer]) -> None:
+    """Close a connection that comes back with its transaction open: the next request must not inherit it."""
+
+    @event.listens_for(engine, "checkin")
+    def discard(connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        if connection is not None and backend.in_transaction(entry.driver_connection):
+            entry.invalidate()
+            for observer in observers:
+                observer(ConnectionDiscarded("it came back with a transaction open"))
+
+
+def _name_errors(engine: Engine) -> None:
+    """Give the errors that drivers let through as Python's own a name that says they are the database's."""
+
+    @event.listens_for(engine, "do_connect")
+    def connect(
+        dialect: Dialect, entry: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
+    ) -> DBAPIConnection:
+        del entry
+        try:
+            return dialect.connect(*cargs, **cparams)
+        except (OSError, TimeoutError) as error:
+            raise DatabaseAway(_reason(error, "no connection in time")) from error
+
+    @event.listens_for(engine, "handle_error")
+    def name(context: ExceptionContext) -> BaseException | None:
+        error = context.original_exception
+        if isinstance(error, (OSError, TimeoutError)):
+            context.is_disconnect = True
+            return DatabaseAway(_reason(error, "no answer in time"))
+        if isinstance(error, CommitUnknown):
+            context.is_disconnect = True  # whatever state that connection is in, nobody shall have it
+        if isinstance(error, (OverflowError, UnicodeEncodeError)) and context.statement is not None:
+            return InvalidValue(type(error).__name__)
+        return None
+
+
+def _finish_commits(dialect: Dialect, backend: Backend) -> None:
+    """Never abandon a COMMIT, and say so where its outcome cannot be known.
+
+    It is done on the dialect because every way to commit ends there: ``session.commit()``, the end of
+    ``session.begin()``, an engine's own ``begin()``, a sync session on the bridge.
+    """
+    commit = dialect.do_commit
+
+    def do_commit(connection: Any) -> None:
+        if not backend.in_transaction(connection.driver_connection):
+            commit(connection)  # nothing to commit: no outcome that could be unknown
+            return
+        try:
+            await_only(_to_the_end(greenlet_spawn(commit, connection)))
+        except Exception as error:
+            if backend.refused(error):
+                raise
+            raise CommitUnknown(type(error).__name__) from error
+
+    dialect.do_commit = do_commit  # type: ignore[method-assign, assignment] # every commit passes here
+
+
+async def _to_the_end(work: Awaitable[T]) -> T:
+    """Await ``work`` to its end even when the caller is cancelled meanwhile.
+
+    Once COMMIT is on its way the database decides; a cancellation that arrives after that is too late. The
+    outcome is returned, not the cancellation: "committed" must not be told as an error.
+    """
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            continue
+    return task.result()
+
+
+def _reason(error: BaseException, timeout: str) -> str:
+    # the text of an OSError may name hosts and ports, never a password
+    return timeout if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"

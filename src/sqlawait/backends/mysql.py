@@ -1,0 +1,156 @@
+"""MariaDB and MySQL through asyncmy or aiomysql."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from sqlalchemy import URL, Column, Table, event
+from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.dml import Insert
+
+from sqlawait.backends.base import Backend, Failure, Timeouts, option
+
+# https://mariadb.com/kb/en/mariadb-error-codes/ and MySQL's list: they agree on these
+_CODES = {
+    1022: Failure.UNIQUE,
+    1062: Failure.UNIQUE,
+    1169: Failure.UNIQUE,
+    1586: Failure.UNIQUE,
+    1216: Failure.FOREIGN_KEY,
+    1217: Failure.FOREIGN_KEY,
+    1451: Failure.FOREIGN_KEY,
+    1452: Failure.FOREIGN_KEY,
+    1048: Failure.NOT_NULL,
+    1364: Failure.NOT_NULL,  # no default
+    3819: Failure.CHECK,
+    4025: Failure.CHECK,
+    1213: Failure.DEADLOCK,
+    1020: Failure.SERIALIZATION,  # MariaDB: the record has changed since it was read
+    1205: Failure.LOCK_TIMEOUT,
+    3572: Failure.LOCK_TIMEOUT,  # NOWAIT
+    1969: Failure.STATEMENT_TIMEOUT,
+    3024: Failure.STATEMENT_TIMEOUT,
+    1264: Failure.BAD_DATA,  # out of range
+    1265: Failure.BAD_DATA,
+    1292: Failure.BAD_DATA,
+    1366: Failure.BAD_DATA,
+    1406: Failure.BAD_DATA,  # too long
+    1040: Failure.AWAY,  # too many connections
+    1053: Failure.AWAY,  # shutting down
+    1152: Failure.AWAY,
+    1158: Failure.AWAY,
+    1159: Failure.AWAY,
+    1160: Failure.AWAY,
+    1161: Failure.AWAY,
+    1317: Failure.AWAY,  # the query was interrupted
+    1927: Failure.AWAY,  # the connection was killed
+    2002: Failure.AWAY,
+    2003: Failure.AWAY,
+    2006: Failure.AWAY,
+    2013: Failure.AWAY,
+    2014: Failure.AWAY,
+    4031: Failure.AWAY,  # idle for too long
+    927: Failure.AWAY,  # idle in transaction for too long
+}
+
+_READ_ONLY = "sqlawait_read_only"
+_IN_TRANSACTION = 0x0001
+"""SERVER_STATUS_IN_TRANS of the protocol."""
+
+
+class MySQL(Backend):
+    """MariaDB and MySQL through asyncmy or aiomysql."""
+
+    name: ClassVar[str] = "mysql"
+    schemes: ClassVar[frozenset[str]] = frozenset({"mysql", "mariadb"})
+    drivers: ClassVar[tuple[str, ...]] = ("asyncmy", "aiomysql")
+    sync_drivers: ClassVar[frozenset[str]] = frozenset(
+        {"pymysql", "mysqldb", "mysqlconnector", "mariadbconnector", "pyodbc", "cymysql"}
+    )
+    extra: ClassVar[str] = "mysql"
+
+    def connect_args(self, url: URL, timeouts: Timeouts, *, pgbouncer: bool) -> dict[str, Any]:
+        """Time-outs of the driver; those of the server are set when it is known which server it is."""
+        del pgbouncer
+        arguments: dict[str, Any] = {"connect_timeout": max(1, round(timeouts.connect))}
+        if url.get_driver_name() == "asyncmy":
+            arguments["read_timeout"] = timeouts.command + 1
+        if "charset" not in url.query:
+            arguments["charset"] = "utf8mb4"
+        return arguments
+
+    def prepare(self, engine: Engine, timeouts: Timeouts, *, pgbouncer: bool) -> None:
+        """Set the server's time-outs and strictness on each connection, and read-only at BEGIN."""
+        del pgbouncer
+
+        @event.listens_for(engine, "connect")
+        def set_up(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+            del entry
+            cursor = connection.cursor()
+            try:
+                cursor.execute("SELECT VERSION()")
+                mariadb = "mariadb" in str(cursor.fetchall()).lower()
+                cursor.execute("SET SESSION " + ", ".join(_settings(timeouts, mariadb=mariadb)))
+            finally:
+                cursor.close()
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            if option(connection, _READ_ONLY):
+                connection.exec_driver_sql("START TRANSACTION READ ONLY")
+
+    def options(self, *, isolation_level: str | None, read_only: bool, deferred: bool) -> dict[str, Any]:
+        """Isolation is the connection's, set on check-out and reset on return."""
+        del deferred
+        chosen: dict[str, Any] = {_READ_ONLY: True} if read_only else {}
+        if isolation_level:
+            chosen["isolation_level"] = isolation_level
+        return chosen
+
+    def reader_options(self) -> dict[str, Any]:
+        """Each statement reads its own snapshot."""
+        return {"isolation_level": "AUTOCOMMIT"}
+
+    def failure(self, error: BaseException) -> Failure | None:
+        """By the server's error number, the first of the driver's arguments."""
+        arguments = getattr(error, "args", ())
+        if arguments and isinstance(arguments[0], int):
+            return _CODES.get(arguments[0])
+        return None
+
+    def in_transaction(self, driver_connection: Any) -> bool:
+        """The flag that the server sent with its last answer."""
+        status = getattr(driver_connection, "server_status", None)
+        return status is not None and bool(status & _IN_TRANSACTION)
+
+    def upsert(
+        self,
+        table: Table,
+        values: Mapping[str, Any],
+        *,
+        on: Sequence[Column[Any]],
+        update: Sequence[str],
+    ) -> Insert:
+        """INSERT … ON DUPLICATE KEY UPDATE, which any unique key of the table sets off."""
+        statement = insert(table).values(values)
+        names = update or [column.key for column in on]
+        return statement.on_duplicate_key_update({name: statement.inserted[name] for name in names})
+
+
+def _settings(timeouts: Timeouts, *, mariadb: bool) -> list[str]:
+    lock = max(1, round(timeouts.lock))
+    settings = [
+        f"innodb_lock_wait_timeout = {lock}",
+        f"lock_wait_timeout = {lock}",
+        "sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",  # a value that does not fit is refused, not cut
+    ]
+    if mariadb:
+        settings.append(f"max_statement_time = {timeouts.command:g}")
+        settings.append(f"idle_transaction_timeout = {max(1, round(timeouts.idle_in_transaction))}")
+    else:
+        settings.append(f"max_execution_time = {timeouts.command * 1000:.0f}")
+    return settings

@@ -1,0 +1,199 @@
+"""PostgreSQL through asyncpg."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from sqlalchemy import URL, Column, Table, event
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import Insert
+
+from sqlawait.backends.base import Backend, Failure, Timeouts
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html; a class is the first two characters
+_CODES = {
+    "23505": Failure.UNIQUE,
+    "23P01": Failure.UNIQUE,  # exclusion constraint
+    "23503": Failure.FOREIGN_KEY,
+    "23001": Failure.FOREIGN_KEY,  # restrict
+    "23502": Failure.NOT_NULL,
+    "23514": Failure.CHECK,
+    "40P01": Failure.DEADLOCK,
+    "40001": Failure.SERIALIZATION,
+    "55P03": Failure.LOCK_TIMEOUT,
+    "57014": Failure.STATEMENT_TIMEOUT,
+    "57P01": Failure.AWAY,
+    "57P02": Failure.AWAY,
+    "57P03": Failure.AWAY,
+    "25P03": Failure.AWAY,  # idle-in-transaction time-out: the server has closed the connection
+    "40003": Failure.AWAY,  # statement completion unknown
+    "53300": Failure.AWAY,  # too many connections
+}
+_CLASSES = {"22": Failure.BAD_DATA, "08": Failure.AWAY}
+
+_FAILED = "sqlawait_failed"
+"""The key, in a connection's ``info``, of "a statement of this transaction has failed"."""
+
+
+class PostgreSQL(Backend):
+    """PostgreSQL through asyncpg."""
+
+    name: ClassVar[str] = "postgresql"
+    schemes: ClassVar[frozenset[str]] = frozenset({"postgresql", "postgres"})
+    drivers: ClassVar[tuple[str, ...]] = ("asyncpg",)
+    sync_drivers: ClassVar[frozenset[str]] = frozenset({"psycopg2", "psycopg2cffi", "pg8000", "pygresql"})
+    extra: ClassVar[str] = "postgresql"
+
+    def engine_url(self, url: URL) -> URL:
+        """``sslmode``, libpq's word in most hosted URLs, is asyncpg's ``ssl``."""
+        if "sslmode" in url.query:
+            mode = url.query["sslmode"]
+            url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+        return url
+
+    def connect_args(self, url: URL, timeouts: Timeouts, *, pgbouncer: bool) -> dict[str, Any]:
+        """Time-outs of the server and, one second later, of the driver: for a network gone silent."""
+        del url
+        arguments: dict[str, Any] = {"timeout": timeouts.connect, "command_timeout": timeouts.command + 1}
+        if pgbouncer:
+            # a prepared statement lives in one server connection, the next transaction may get another
+            arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+        else:
+            arguments["server_settings"] = {"application_name": "sqlawait", **_settings(timeouts)}
+        return arguments
+
+    def prepare(self, engine: Engine, timeouts: Timeouts, *, pgbouncer: bool) -> None:
+        """Refuse to commit a failed transaction; under PgBouncer, set the time-outs in each transaction."""
+        _refuse_failed_commit(engine)
+        if pgbouncer:
+            # PgBouncer refuses start-up parameters that it does not track
+            calls = ", ".join(
+                f"set_config('{name}', '{value}', true)" for name, value in _settings(timeouts).items()
+            )
+
+            @event.listens_for(engine, "begin")
+            def set_timeouts(connection: Connection) -> None:
+                if connection.get_isolation_level() != "AUTOCOMMIT":
+                    connection.exec_driver_sql(f"SELECT {calls}")  # noqa: S608 - names and numbers of ours
+
+    def options(self, *, isolation_level: str | None, read_only: bool, deferred: bool) -> dict[str, Any]:
+        """Sent as part of BEGIN, so they cost no round trip."""
+        del deferred
+        chosen: dict[str, Any] = {}
+        if isolation_level:
+            chosen["isolation_level"] = isolation_level
+        if read_only:
+            chosen["postgresql_readonly"] = True
+        return chosen
+
+    def reader_options(self) -> dict[str, Any]:
+        """Neither BEGIN nor ROLLBACK: a read is one round trip."""
+        return {"isolation_level": "AUTOCOMMIT"}
+
+    def failure(self, error: BaseException) -> Failure | None:
+        """By SQLSTATE, which asyncpg gives where SQLAlchemy's class says nothing."""
+        code = getattr(error, "sqlstate", None)
+        if isinstance(code, str):
+            return _CODES.get(code) or _CLASSES.get(code[:2])
+        # the driver's own: a value that does not fit its parameter never reached the server
+        cause = error.__cause__
+        if type(cause).__name__ == "DataError" and type(cause).__module__.startswith("asyncpg"):
+            return Failure.BAD_DATA
+        return None
+
+    def refused(self, error: BaseException) -> bool:
+        """Whatever the server said with a code of its own, but for "I am going away"."""
+        code = getattr(error, "sqlstate", None)
+        return isinstance(code, str) and self.failure(error) is not Failure.AWAY
+
+    def in_transaction(self, driver_connection: Any) -> bool:
+        """Asked of the protocol's state: no round trip (48 ns)."""
+        return bool(driver_connection.is_in_transaction())
+
+    def closed(self, driver_connection: Any) -> bool:
+        """The loop has seen the server's end of the socket close."""
+        return bool(driver_connection.is_closed())
+
+    def upsert(
+        self,
+        table: Table,
+        values: Mapping[str, Any],
+        *,
+        on: Sequence[Column[Any]],
+        update: Sequence[str],
+    ) -> Insert:
+        """INSERT … ON CONFLICT DO UPDATE."""
+        statement = insert(table).values(values)
+        # where nothing is left to change, the key is set to itself: RETURNING needs a row that was touched
+        changes = {name: statement.excluded[name] for name in update or [column.key for column in on]}
+        return statement.on_conflict_do_update(index_elements=list(on), set_=changes)
+
+    async def copy(
+        self,
+        connection: AsyncConnection,
+        table: Table,
+        columns: Sequence[Column[Any]],
+        records: Iterable[tuple[Any, ...]],
+    ) -> bool:
+        """COPY, in the session's own transaction."""
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None  # the connection is open
+        names = [column.name for column in columns]
+        dbapi: Any = connection.dialect.dbapi
+        try:
+            await driver.copy_records_to_table(
+                table.name, schema_name=table.schema, columns=names, records=records
+            )
+        except (dbapi.asyncpg.PostgresError, dbapi.asyncpg.InterfaceError) as error:
+            connection.info[_FAILED] = True
+            translated = dbapi.Error(str(error), error)
+            translated.__cause__ = error
+            statement = f"COPY {table.name}"
+            raise DBAPIError.instance(statement, None, translated, dbapi.Error, hide_parameters=True) from error
+        return True
+
+
+def _settings(timeouts: Timeouts) -> dict[str, str]:
+    """The server's settings for the time-outs, in milliseconds."""
+    return {
+        "statement_timeout": f"{timeouts.command * 1000:.0f}",
+        "lock_timeout": f"{timeouts.lock * 1000:.0f}",
+        "idle_in_transaction_session_timeout": f"{timeouts.idle_in_transaction * 1000:.0f}",
+    }
+
+
+def _refuse_failed_commit(engine: Engine) -> None:
+    """Make COMMIT of a failed transaction an error.
+
+    PostgreSQL answers such a COMMIT with ROLLBACK and no error; neither asyncpg nor SQLAlchemy looks, and a
+    program that swallowed a statement's error would take the silence for success.
+    """
+
+    @event.listens_for(engine, "handle_error")
+    def remember(context: ExceptionContext) -> None:
+        connection = context.connection
+        if connection is not None and connection.in_transaction() and not context.is_disconnect:
+            connection.info[_FAILED] = True
+
+    @event.listens_for(engine, "begin")
+    @event.listens_for(engine, "rollback")
+    def forget(connection: Connection) -> None:
+        if not connection.invalidated:
+            connection.info.pop(_FAILED, None)
+
+    @event.listens_for(engine, "rollback_savepoint")
+    def forget_savepoint(connection: Connection, name: str, context: None) -> None:
+        del name, context
+        connection.info.pop(_FAILED, None)
+
+    @event.listens_for(engine, "commit")
+    def refuse(connection: Connection) -> None:
+        if connection.info.get(_FAILED):
+            raise PendingRollbackError(
+                "a statement of this transaction has failed: PostgreSQL would answer COMMIT with ROLLBACK and"
+                " nothing would be stored; roll back, or put what may fail into session.begin_nested()"
+            )

@@ -1,0 +1,173 @@
+"""SQLite through aiosqlite, made trustworthy for concurrent writers."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from sqlalchemy import URL, Column, Table, event
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.dml import Insert
+
+from sqlawait.backends.base import Backend, Failure, Timeouts, option
+
+# https://www.sqlite.org/rescode.html
+_CODES = {
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE: Failure.UNIQUE,
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: Failure.UNIQUE,
+    sqlite3.SQLITE_CONSTRAINT_ROWID: Failure.UNIQUE,
+    sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY: Failure.FOREIGN_KEY,
+    sqlite3.SQLITE_CONSTRAINT_NOTNULL: Failure.NOT_NULL,
+    sqlite3.SQLITE_CONSTRAINT_CHECK: Failure.CHECK,
+    sqlite3.SQLITE_BUSY_SNAPSHOT: Failure.SERIALIZATION,  # a reader that writes after another has written
+    sqlite3.SQLITE_BUSY: Failure.LOCK_TIMEOUT,
+    sqlite3.SQLITE_LOCKED: Failure.LOCK_TIMEOUT,
+    sqlite3.SQLITE_INTERRUPT: Failure.STATEMENT_TIMEOUT,
+    sqlite3.SQLITE_TOOBIG: Failure.BAD_DATA,
+    sqlite3.SQLITE_MISMATCH: Failure.BAD_DATA,
+    sqlite3.SQLITE_CANTOPEN: Failure.AWAY,
+    sqlite3.SQLITE_IOERR: Failure.AWAY,
+    sqlite3.SQLITE_FULL: Failure.AWAY,
+}
+
+_BEGIN = "sqlawait_begin"
+_QUERY_ONLY = "sqlawait_query_only"
+_DEADLINE = "sqlawait_deadline"
+
+_STEPS_BETWEEN_LOOKS = 50_000
+"""SQLite's virtual machine steps between two looks at the clock: about a millisecond."""
+
+
+class SQLite(Backend):
+    """SQLite through aiosqlite."""
+
+    name: ClassVar[str] = "sqlite"
+    schemes: ClassVar[frozenset[str]] = frozenset({"sqlite"})
+    drivers: ClassVar[tuple[str, ...]] = ("aiosqlite",)
+    sync_drivers: ClassVar[frozenset[str]] = frozenset({"pysqlite", "pysqlcipher"})
+    extra: ClassVar[str] = "all"
+
+    def connect_args(self, url: URL, timeouts: Timeouts, *, pgbouncer: bool) -> dict[str, Any]:
+        """Driver's own transactions off: it would open them late and never for a SELECT."""
+        del url, pgbouncer
+        return {"isolation_level": None, "timeout": timeouts.lock}
+
+    def pool_size(self, url: URL, size: int) -> int:
+        """One connection is the whole of a database in memory."""
+        return 1 if in_memory(url) else size
+
+    def prepare(self, engine: Engine, timeouts: Timeouts, *, pgbouncer: bool) -> None:
+        """Set each connection up, begin as the session asks, and leave nothing behind."""
+        del pgbouncer
+        _set_up_connections(engine, timeouts)
+        _begin_explicitly(engine)
+        _bound_statements(engine, timeouts)
+        _leave_nothing_behind(engine)
+
+    def options(self, *, isolation_level: str | None, read_only: bool, deferred: bool) -> dict[str, Any]:
+        """A writer takes its lock at BEGIN: a reader that turns writer is refused if another has written."""
+        if isolation_level and isolation_level.upper() == "AUTOCOMMIT":
+            return {_BEGIN: None}
+        # every other level is weaker than what SQLite always gives: serializable
+        return {_BEGIN: "BEGIN" if read_only or deferred else "BEGIN IMMEDIATE", _QUERY_ONLY: read_only}
+
+    def reader_options(self) -> dict[str, Any]:
+        """No BEGIN: each statement reads its own snapshot."""
+        return {_BEGIN: None}
+
+    def failure(self, error: BaseException) -> Failure | None:
+        """By SQLite's extended result code, then by the primary one in its low byte."""
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is not None:
+            return _CODES.get(code) or _CODES.get(code & 0xFF)
+        return None
+
+    def in_transaction(self, driver_connection: Any) -> bool:
+        """Read from the connection's own state, without a hop to its thread."""
+        return driver_connection._connection is not None and bool(driver_connection.in_transaction)
+
+    def upsert(
+        self,
+        table: Table,
+        values: Mapping[str, Any],
+        *,
+        on: Sequence[Column[Any]],
+        update: Sequence[str],
+    ) -> Insert:
+        """INSERT … ON CONFLICT DO UPDATE."""
+        statement = insert(table).values(values)
+        changes = {name: statement.excluded[name] for name in update or [column.key for column in on]}
+        return statement.on_conflict_do_update(index_elements=list(on), set_=changes)
+
+
+def in_memory(url: URL) -> bool:
+    """Whether the database lives in the memory of one connection."""
+    return url.database in (None, "", ":memory:")
+
+
+def _set_up_connections(engine: Engine, timeouts: Timeouts) -> None:
+    @event.listens_for(engine, "connect")
+    def set_up(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+        entry.info[_DEADLINE] = deadline = [float("inf")]
+        cursor = connection.cursor()
+        try:
+            cursor.execute(f"PRAGMA busy_timeout = {timeouts.lock * 1000:.0f}")
+            cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+            cursor.execute("PRAGMA synchronous = FULL")  # a committed row outlives a loss of power
+            cursor.execute("PRAGMA foreign_keys = ON")
+        finally:
+            cursor.close()
+        driver: Any = entry.driver_connection
+        raw = driver._connection  # aiosqlite has no public way to set a progress handler
+        raw.set_progress_handler(lambda: time.monotonic() > deadline[0], _STEPS_BETWEEN_LOOKS)
+
+
+def _begin_explicitly(engine: Engine) -> None:
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        query_only = bool(option(connection, _QUERY_ONLY, default=False))
+        if connection.info.get(_QUERY_ONLY, False) != query_only:
+            connection.exec_driver_sql(f"PRAGMA query_only = {query_only:d}")
+            connection.info[_QUERY_ONLY] = query_only
+        statement = option(connection, _BEGIN, "BEGIN IMMEDIATE")
+        if statement:
+            connection.exec_driver_sql(statement)
+
+
+def _bound_statements(engine: Engine, timeouts: Timeouts) -> None:
+    @event.listens_for(engine, "before_cursor_execute")
+    def set_deadline(connection: Connection, *_: Any) -> None:
+        deadline = connection.info.get(_DEADLINE)
+        if deadline is not None:
+            deadline[0] = time.monotonic() + timeouts.command
+
+
+def _leave_nothing_behind(engine: Engine) -> None:
+    @event.listens_for(engine, "reset")
+    def roll_back(connection: DBAPIConnection, *_: Any) -> None:
+        # SQLAlchemy takes a failed COMMIT for the end of the transaction; SQLite keeps it open, and the
+        # next request's COMMIT would store the failed one's rows
+        if connection.driver_connection.in_transaction:
+            connection.rollback()
+
+    @event.listens_for(engine, "invalidate")
+    def release_lock(connection: DBAPIConnection, *_: Any) -> None:
+        # a task cancelled in mid-statement leaves it running in aiosqlite's thread, and its write lock held
+        # until the thread closes the connection: stop the statement, and queue the roll-back behind it
+        driver = connection.driver_connection
+        raw = driver._connection
+        if raw is not None:
+            with suppress(sqlite3.ProgrammingError):  # closed meanwhile
+                raw.interrupt()
+            driver._tx.put_nowait((None, lambda: _roll_back(raw)))
+
+
+def _roll_back(raw: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):
+        raw.rollback()
