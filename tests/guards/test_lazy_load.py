@@ -1,4 +1,4 @@
-"""Each way into MissingGreenlet is caught before it happens, on each driver; loads that can run are left alone."""
+"""Each way into MissingGreenlet is caught before it happens, on each driver; loads that can run are silent."""
 
 from __future__ import annotations
 
@@ -144,8 +144,7 @@ async def inner_session_commit(session: AsyncSession) -> Any:
 
 
 async def object_from_a_stream(session: AsyncSession) -> Any:
-    async for customer in await session.stream_scalars(select(Customer).limit(1)):
-        return customer.orders
+    return [customer.orders async for customer in await session.stream_scalars(select(Customer).limit(1))]
 
 
 CAUGHT: dict[Case, tuple[str, str]] = {
@@ -237,8 +236,9 @@ async def within_run_sync(session: AsyncSession) -> Any:
 
 
 async def parent_in_the_identity_map(session: AsyncSession) -> Any:
-    await session.get_one(Customer, 1)
-    return (await session.get_one(Order, 1)).customer
+    customer = await session.get_one(Customer, 1)
+    order = await session.get_one(Order, 1)
+    assert order.customer is customer
 
 
 async def new_object(session: AsyncSession) -> Any:
