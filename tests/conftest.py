@@ -15,8 +15,8 @@ from pathlib import Path
 import pymysql
 import pytest
 from sqlalchemy import URL, make_url
-from tests.models import Base
 
+from models import Base
 from sqlawait import Database
 from sqlawait.embedded import EmbeddedPostgres
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, MultipleResultsFound
-from tests.models import Counter, Post, User
 
+from models import Counter, Post, User
 from sqlawait import Database, NotFound, ReadOnly
 
 

@@ -1,0 +1,65 @@
+"""What a route asks for: a session to write, to read, to stream; or the database itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from sqlawait.database import Database
+from sqlawait.exceptions import ConfigurationError
+from sqlawait.session import AsyncSession
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def database(connection: HTTPConnection) -> Database:
+    """The Database that was installed in the application.
+
+    Raises:
+        ConfigurationError: none was.
+    """
+    found = getattr(connection.app.state, "sqlawait", None)
+    if found is None:
+        raise ConfigurationError(
+            "this application has no Database; call sqlawait.fastapi.install(app, db) first"
+        )
+    assert isinstance(found, Database)
+    return found
+
+
+DatabaseDep = Annotated[Database, Depends(database)]
+"""The Database itself: for ``db.run``, ``db.run_sync``, ``db.transaction`` in a route."""
+
+
+async def _session(connection: HTTPConnection, db: DatabaseDep) -> AsyncIterator[AsyncSession]:
+    # On SQLite a request that by its method should only read must not wait for the writer's lock. If it writes
+    # all the same, the lock is taken then.
+    deferred = connection.scope.get("method") in _SAFE
+    async with db.transaction(deferred=deferred) as session:
+        yield session
+
+
+async def _reader(db: DatabaseDep) -> AsyncIterator[AsyncSession]:
+    async with db.reader() as session:
+        yield session
+
+
+async def _stream_session(db: DatabaseDep) -> AsyncIterator[AsyncSession]:
+    async with db.session(read_only=True) as session:
+        yield session
+
+
+SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
+"""One transaction for the request: committed before the response is sent, rolled back on any exception.
+
+It is closed when a background task or a streamed body begins: those need a session of their own.
+"""
+
+ReaderDep = Annotated[AsyncSession, Depends(_reader, scope="function")]
+"""For routes that only read: no transaction, so a read is one round trip on PostgreSQL. Writing raises."""
+
+StreamSessionDep = Annotated[AsyncSession, Depends(_stream_session, scope="request")]
+"""For a streamed body: read-only, open until the last byte is sent. Not beside ``SessionDep`` in one route."""
