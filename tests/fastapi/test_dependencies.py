@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel
 from sqlalchemy import select
 from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse, StreamingResponse
 
-from fastapi import FastAPI, HTTPException
 from models import Base, Post, User
 from sqlawait import Database
 from sqlawait.fastapi import (
