@@ -9,6 +9,13 @@ import pytest
 
 from check.scoring import CORPUS, Labels, Place, Site, read_labels, score, table
 
+CODES = (
+    *(f"SAW1{n:02}" for n in range(1, 7)),
+    *(f"SAW2{n:02}" for n in range(1, 7)),
+    *(f"SAW3{n:02}" for n in range(1, 6)),
+    *(f"SAW4{n:02}" for n in range(1, 11)),
+)
+
 
 @pytest.fixture(scope="module")
 def labels() -> Labels:
@@ -20,6 +27,22 @@ def test_every_module_of_the_corpus_parses() -> None:
     """The corpus is valid Python."""
     for path in CORPUS.rglob("*.py"):
         ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def test_the_corpus_is_large_and_holds_every_rule(labels: Labels) -> None:
+    """At least 300 sites and 150 near misses, and for each rule 8 sites and 4 near misses."""
+    counts = labels.counts()
+    assert set(counts) == set(CODES)
+    assert {code: count for code, count in counts.items() if count[0] < 8 or count[1] < 4} == {}
+    assert sum(sites for sites, _ in counts.values()) >= 300
+    assert sum(near for _, near in counts.values()) >= 150
+
+
+def test_no_line_is_both_a_site_and_a_near_miss(labels: Labels) -> None:
+    """A label says one thing."""
+    sites = {place for site in labels.sites for place in site.places}
+    assert sites & labels.near_misses == set()
+    assert sites & labels.also == set()
 
 
 def test_a_comment_that_only_looks_like_a_label_is_an_error(tmp_path: Path) -> None:
