@@ -6,7 +6,7 @@ BIN := .venv/bin
 LOCK := requirements/dev.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv serve test check types format lock clean
+.PHONY: help venv serve test ratios check types format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ serve: venv ## the reference service on http://127.0.0.1:8000 (PORT=8765 for ano
 
 test: venv ## the whole suite, on SQLite, PostgreSQL and, where one answers, MariaDB/MySQL
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+ratios: venv ## the speeds that the project promises, measured here (JSON=path writes every measurement)
+	$(BIN)/python -m sqlawait.bench.ratios $(if $(JSON),--json $(JSON))
 
 check: venv ## style, types, import layers
 	$(BIN)/ruff check .
