@@ -14,6 +14,12 @@
     │   └── NotAllowed              a filter or sort that is not on the allow-list
     ├── NotFound                    no such row (HTTP 404)
     ├── Unsupported                 this database cannot do that
+    ├── GuardError                  a guard that is set to "raise" caught a mistake
+    │   ├── LazyLoad                also a sqlalchemy MissingGreenlet
+    │   ├── NPlusOne
+    │   ├── SharedSession           also a sqlalchemy InvalidRequestError
+    │   ├── BlockedLoop
+    │   └── LeakedConnection
     ├── ReadOnly                    a write in a read-only session
     ├── Unavailable                 nothing was done, a later try may succeed (HTTP 503)
     │   ├── DatabaseAway            the database cannot be reached, or did not answer in time
@@ -26,8 +32,12 @@ working; :func:`sqlawait.backends.failure_of` says what kind of failure it is.
 
 from __future__ import annotations
 
-from sqlalchemy.exc import NoResultFound
+from typing import ClassVar
+
+from sqlalchemy.exc import InvalidRequestError, MissingGreenlet, NoResultFound
 from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
+
+from sqlawait.events import Finding, GuardName
 
 
 class SqlawaitError(Exception):
@@ -156,6 +166,47 @@ class PoolTimeout(Unavailable, SQLAlchemyTimeout):
         )
 
 
+class GuardError(SqlawaitError):
+    """A guard that is set to ``"raise"`` caught a mistake; ``finding`` holds the lines and the fix."""
+
+    guard: ClassVar[GuardName]
+
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
+        super().__init__(finding.message)
+
+
+class LazyLoad(GuardError, MissingGreenlet):
+    """An attribute that is not loaded was touched where no SQL can run."""
+
+    guard = "lazy-load"
+    code = None  # the message says more than the page that SQLAlchemy would link to
+
+
+class NPlusOne(GuardError):
+    """One request ran the same SELECT from the same line again and again."""
+
+    guard = "n-plus-one"
+
+
+class SharedSession(GuardError, InvalidRequestError):
+    """Two tasks used one session at the same time."""
+
+    guard = "shared-session"
+
+
+class BlockedLoop(GuardError):
+    """Blocking code ran on the event loop."""
+
+    guard = "blocked-loop"
+
+
+class LeakedConnection(GuardError):
+    """A connection was kept when it was no longer used, or never given back."""
+
+    guard = "leaked-connection"
+
+
 class CommitUnknown(SqlawaitError):
     """COMMIT was sent and its outcome never came back: the transaction may or may not be in the database.
 
@@ -171,17 +222,23 @@ class CommitUnknown(SqlawaitError):
 
 
 __all__ = [
+    "BlockedLoop",
     "CommitUnknown",
     "ConfigurationError",
     "DatabaseAway",
     "DriverMissing",
+    "GuardError",
     "InvalidCursor",
     "InvalidRequest",
     "InvalidValue",
+    "LazyLoad",
+    "LeakedConnection",
+    "NPlusOne",
     "NotAllowed",
     "NotFound",
     "PoolTimeout",
     "ReadOnly",
+    "SharedSession",
     "SqlawaitError",
     "SyncDriver",
     "Unavailable",

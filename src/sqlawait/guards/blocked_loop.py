@@ -1,0 +1,216 @@
+"""Blocked loop: blocking code runs on the event loop, and every other request waits.
+
+Blocking database calls are found where they are made, however quick they were this time. Anything else is
+found by time: a beat on the loop says that it turns, a thread notices when the beats stop, and only then looks
+at the stack.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+import weakref
+from collections import Counter, deque
+from time import perf_counter
+from types import FrameType
+from typing import Any
+
+from sqlawait.events import Site
+from sqlawait.guards import leaked_connection
+from sqlawait.guards.guards import Guards, active_for, running_loop
+from sqlawait.guards.scope import Scope, open_scopes, scope_of_task
+from sqlawait.guards.sites import app_stack, innermost, is_app, site_of
+
+_LAGS = 4_096
+
+
+def blocking_call(what: str) -> None:
+    """Judge a blocking database call that is about to be made.
+
+    Raises:
+        BlockedLoop: an event loop runs in this thread, and the guard is set to raise.
+    """
+    if running_loop() is None:
+        return
+    chosen = active_for("blocked-loop")
+    if chosen is None:
+        return
+    guards, scope = chosen
+    if scope is not None and scope.startup:
+        return
+    stack = app_stack()
+    if _importing(sys._getframe()):  # a server imports the application with its loop running
+        return
+    site = innermost(stack)
+    raises = guards.actions["blocked-loop"] == "raise"
+    if scope is not None and not scope.first("blocked-loop", site) and not raises:
+        return
+    guards.report(
+        "blocked-loop",
+        f"a blocking database call ({what}) at {site or 'a library'} runs on the event loop;"
+        " use an async engine and AsyncSession, make the route def instead of async def,"
+        " or move the call to a thread: await db.run_sync(function)",
+        fix="await db.run_sync(function)",
+        site=site,
+        scope=scope,
+    )
+
+
+class Monitor:
+    """Watches one event loop: its lag always, its stack when it is blocked."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, guards: Guards) -> None:
+        self._loop = weakref.ref(loop)
+        self._guards = guards
+        self._thread_id = threading.get_ident()
+        self._clock = (
+            time.pthread_getcpuclockid(self._thread_id) if hasattr(time, "pthread_getcpuclockid") else None
+        )
+        self._after = guards.limits.blocked_after
+        self._interval = self._after / 4
+        self._stop = threading.Event()
+        self._beats = 0
+        self._beat_at = perf_counter()
+        self._cpu_at = self._cpu()
+        self._samples: Counter[tuple[Site | None, str, Scope | None]] = Counter()
+        self._late = 0.0
+        self.lags: deque[float] = deque(maxlen=_LAGS)
+        """Seconds by which the loop came late to its beats, the newest last."""
+        self._handle = loop.call_later(self._interval, self._beat)
+        self._thread = threading.Thread(target=self._watch, name="sqlawait-loop-watch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the watch, and wait for its thread."""
+        self._handle.cancel()
+        self._stop.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        loop = self._loop()
+        if loop is None or self._stop.is_set():
+            return
+        now = perf_counter()
+        gap = now - self._beat_at
+        self.lags.append(max(0.0, gap - self._interval))
+        if self._samples:
+            self._released(gap)
+        self._beats += 1
+        self._beat_at, self._cpu_at = now, self._cpu()
+        if self._beats % 8 == 0:
+            leaked_connection.look(loop)
+        self._handle = loop.call_later(self._interval, self._beat)
+
+    def _released(self, gap: float) -> None:
+        """Report the block that has just ended. This runs on the loop, so ``gap`` is its true length."""
+        samples, self._samples = self._samples, Counter()
+        late, self._late = self._late, 0.0
+        if late > self._interval and self._cpu() - self._cpu_at < gap / 2:
+            return  # the machine was too busy to run this process: the watch itself came late
+        (site, function, scope), _ = samples.most_common(1)[0]
+        seconds = gap - self._interval / 2  # it began between two beats
+        for each in open_scopes():
+            each.blocked += min(seconds, perf_counter() - each.started)
+        guards = scope.guards if scope is not None else self._guards
+        if not guards.on("blocked-loop") or (scope is not None and scope.startup):
+            return
+        during = f" in {scope.label}" if scope is not None else ""
+        guards.report(
+            "blocked-loop",
+            f"the event loop was blocked for {seconds * 1000:.0f} ms at {site or function}{during};"
+            " await an async version of the call, or run it in a thread: await asyncio.to_thread(function)",
+            fix="await asyncio.to_thread(function)",
+            site=site,
+            scope=scope,
+            seconds=seconds,
+            may_raise=False,  # the code at fault has already gone on
+        )
+
+    def _watch(self) -> None:
+        """The thread: notice that the beats have stopped, and look where the loop is."""
+        expected = perf_counter() + self._interval
+        while not self._stop.wait(self._interval):
+            now = perf_counter()
+            late, expected = now - expected, now + self._interval
+            beats = self._beats
+            if now - self._beat_at < self._after + self._interval:
+                continue
+            loop = self._loop()
+            if loop is None or loop.is_closed() or not loop.is_running():
+                if loop is None or loop.is_closed():
+                    return
+                self._beat_at = now  # paused between two runs of the loop: nothing is blocked
+                continue
+            self._late = max(self._late, late)
+            frame = sys._current_frames().get(self._thread_id)
+            if frame is None or _idle(frame) or _importing(frame):
+                continue
+            scope = scope_of_task(asyncio.current_task(loop))
+            site, function = _where(frame)
+            if beats == self._beats:  # still the same block
+                self._samples[site, function, scope] += 1
+            del frame
+
+    def _cpu(self) -> float:
+        return time.clock_gettime(self._clock) if self._clock is not None else 0.0
+
+
+_monitors: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Monitor] = weakref.WeakKeyDictionary()
+
+
+def watch(guards: Guards) -> Monitor | None:
+    """Watch the running loop from now on, once a loop; None where the guard is off."""
+    loop = running_loop()
+    if loop is None or not guards.on("blocked-loop"):
+        return None
+    monitor = _monitors.get(loop)
+    if monitor is None:
+        monitor = _monitors[loop] = Monitor(loop, guards)
+    return monitor
+
+
+def unwatch() -> None:
+    """End the watch of the running loop."""
+    loop = running_loop()
+    monitor = _monitors.pop(loop, None) if loop is not None else None
+    if monitor is not None:
+        monitor.stop()
+
+
+def lags() -> list[float]:
+    """The recent lags of all watched loops, in seconds."""
+    return [lag for monitor in list(_monitors.values()) for lag in list(monitor.lags)]
+
+
+def _where(frame: FrameType) -> tuple[Site | None, str]:
+    """The application's innermost line on a stack, and what runs where there is none."""
+    code = frame.f_code
+    function = f"{code.co_qualname} ({code.co_filename}:{frame.f_lineno})"
+    current: FrameType | None = frame
+    while current is not None:
+        if is_app(current.f_code.co_filename):
+            return site_of(current.f_code, current.f_lineno), function
+        current = current.f_back
+    return None, function
+
+
+def _idle(frame: FrameType) -> bool:
+    """Whether the loop waits for events: that is its rest, not a block."""
+    name = frame.f_code.co_filename
+    return name.endswith("selectors.py") or (
+        name.endswith("base_events.py") and frame.f_code.co_name == "run_forever"
+    )
+
+
+def _importing(frame: Any) -> bool:
+    """Whether a module is being imported: that happens once."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+__all__ = ["Monitor", "blocking_call", "lags", "unwatch", "watch"]

@@ -1,0 +1,224 @@
+"""Lazy load: an attribute that is not loaded is touched where no SQL can run.
+
+``do_orm_execute`` fires before the statement reaches the driver, so the finding comes in place of
+MissingGreenlet, on every driver, with the names that MissingGreenlet does not know. To name the line that
+loaded an object, each ORM select carries that line as a loader option; SQLAlchemy keeps the options of a select
+with the objects that it loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import FrameType
+from typing import Any
+
+import greenlet
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import (
+    InstanceState,
+    ORMExecuteState,
+    QueryableAttribute,
+    RelationshipProperty,
+    Session,
+)
+from sqlalchemy.orm.interfaces import UserDefinedOption
+
+from sqlawait.events import Site
+from sqlawait.guards.guards import active_for
+from sqlawait.guards.sites import Stack, app_site, app_stack, frames, innermost
+
+_ENDED = "sqlawait.ended"
+_ADDED = "sqlawait.added"
+
+
+class LoadedAt(UserDefinedOption):
+    """The line that ran a select, carried along to the objects that it loads."""
+
+    propagate_to_loaders = True
+
+
+def in_async_greenlet() -> bool:
+    """Whether SQL can run here: within one of SQLAlchemy's greenlets."""
+    return getattr(greenlet.getcurrent(), "__sqlalchemy_greenlet_provider__", False)
+
+
+def loaded_at(options: Iterable[Any]) -> Site | None:
+    """The line in the options that an object or a statement carries."""
+    for option in options:
+        if isinstance(option, LoadedAt):
+            stack: Stack = option.payload  # type: ignore[assignment] # SQLAlchemy's payload is Any or None
+            return innermost(stack)
+    return None
+
+
+def remember(state: ORMExecuteState) -> None:
+    """Note on a select which line ran it."""
+    stack = app_stack(1)
+    if stack:
+        state.statement = state.statement.options(LoadedAt(stack))
+
+
+def remember_end(session: Session, how: str) -> None:
+    """Note on a session which line ended its transaction: that is what expires objects."""
+    session.info[_ENDED] = (how, app_stack(1))
+
+
+def remember_added(_session: Session, instance: object) -> None:
+    """Note on a new object which line added it."""
+    _state(instance).info[_ADDED] = app_stack(1)
+
+
+def execute_began(state: ORMExecuteState) -> None:
+    """Judge an ORM statement that is about to run outside of SQLAlchemy's greenlets."""
+    chosen = active_for("lazy-load")
+    if chosen is None or not _is_async(state.session, state.bind_arguments):
+        return
+    guards, scope = chosen
+    site = app_site()
+    attribute, instance = _touched(state)
+    if attribute is None or instance is None:
+        _blocking_use("execute")
+        return
+    name = f"{instance.mapper.class_.__name__}.{attribute}"
+    prop = instance.mapper.attrs.get(attribute)
+    loaded = loaded_at(instance.load_options)
+    added = innermost(instance.info.get(_ADDED, ()))
+    related = {"loaded": loaded} if loaded else {"added": added} if added else {}
+    if isinstance(prop, RelationshipProperty):
+        message, fix = _relationship(name, attribute, prop, loaded, added)
+    else:
+        message, fix = _column(name, attribute, instance, loaded, state.session)
+    guards.report(
+        "lazy-load",
+        f"{message} (touched at {site or 'a library'})",
+        fix=fix,
+        site=site,
+        scope=scope,
+        related=related,
+    )
+
+
+def blocking_use(session: Session, *_: object) -> None:
+    """Judge a flush or commit of an async session's inner, blocking session."""
+    if not in_async_greenlet() and _is_async(session, {}):
+        _blocking_use("flush or commit")
+
+
+def _blocking_use(verb: str) -> None:
+    chosen = active_for("lazy-load")
+    if chosen is None:
+        return
+    guards, scope = chosen
+    site = app_site()
+    guards.report(
+        "lazy-load",
+        f"the blocking session inside of an AsyncSession was used directly ({verb} at {site or 'a library'});"
+        " await the AsyncSession's own method, or use await session.run_sync(function)",
+        fix="await session.run_sync(function)",
+        site=site,
+        scope=scope,
+    )
+
+
+def _relationship(
+    name: str, key: str, prop: RelationshipProperty[Any], loaded: Site | None, added: Site | None
+) -> tuple[str, str]:
+    option = f"{'selectinload' if prop.uselist else 'joinedload'}({name})"
+    if loaded is not None:
+        return (
+            f"relationship {name} was not loaded; add .options({option}) to the select at {loaded}",
+            f".options({option})",
+        )
+    fix = f'await session.refresh(obj, ["{key}"])'
+    where = f" added at {added}" if added else ""
+    return f"relationship {name} of an object{where} was never loaded; {fix} before it is read", fix
+
+
+def _column(
+    name: str, key: str, instance: InstanceState[Any], loaded: Site | None, session: Session
+) -> tuple[str, str]:
+    refresh, refresh_one = "await session.refresh(obj)", f'await session.refresh(obj, ["{key}"])'
+    prop = instance.mapper.column_attrs.get(key)
+    if key not in instance.expired_attributes and prop is not None and prop.deferred:
+        option = f".options(undefer({name}))"
+        return f"column {name} is deferred; add {option} to the select at {loaded or 'its load'}", option
+    if len(instance.expired_attributes) < len(
+        instance.mapper.column_attrs
+    ):  # not the whole object, so not by its end
+        if prop is not None and any(column.onupdate or column.server_onupdate for column in prop.columns):
+            fix = '__mapper_args__ = {"eager_defaults": True}'
+            fact = f"column {name} was computed by the database in a flush and not read back"
+            return f"{fact}; set {fix} on the model, or {refresh_one}", fix
+        fact = f"column {name} is expired: it was set to an SQL expression, or expired by name"
+        return f"{fact}; {refresh_one} before it is read", refresh_one
+    how, stack = session.info.get(_ENDED, ("", ()))
+    at = f" at {innermost(stack)}" if stack else ""
+    if how == "commit" and session.expire_on_commit:
+        fix = "expire_on_commit=False"
+        fact = f"column {name} was expired by the commit{at}"
+        return f"{fact}; make the session with {fix}, or {refresh} after the commit", fix
+    if how == "rollback":
+        return f"column {name} was expired by the rollback{at}; {refresh} after a rollback", refresh
+    return f"column {name} is expired; {refresh} before it is read", refresh
+
+
+def _touched(state: ORMExecuteState) -> tuple[str | None, InstanceState[Any] | None]:
+    """The attribute and the object that made SQLAlchemy load something; None for a plain statement."""
+    lazy = state.lazy_loaded_from
+    if lazy is None and not state.is_column_load:
+        return None, None
+    for frame in frames():
+        found = _attribute_in(frame)
+        if found is not None:
+            return found
+    if (
+        lazy is not None and state.loader_strategy_path is not None
+    ):  # a set, or a backref: no __get__ on the stack
+        prop = relationship_of(state)
+        if prop is not None:
+            return prop.key, lazy
+    return None, None
+
+
+def relationship_of(state: ORMExecuteState) -> RelationshipProperty[Any] | None:
+    """The relationship that a statement loads."""
+    path: Any = state.loader_strategy_path or ()
+    return next((part for part in reversed(list(path)) if isinstance(part, RelationshipProperty)), None)
+
+
+def _attribute_in(frame: FrameType) -> tuple[str, InstanceState[Any]] | None:
+    if frame.f_code.co_name not in {"__get__", "__set__", "__delete__"}:
+        return None
+    attribute, instance = frame.f_locals.get("self"), frame.f_locals.get("instance")
+    if not isinstance(attribute, QueryableAttribute) or instance is None:
+        return None
+    return attribute.key, _state(instance)
+
+
+def _state(instance: object) -> InstanceState[Any]:
+    state: InstanceState[Any] = instance._sa_instance_state  # type: ignore[attr-defined] # every mapped object's
+    return state
+
+
+def _is_async(session: Session, bind_arguments: dict[str, Any] | None) -> bool:
+    bind: Any = session.bind
+    if bind is None:
+        try:
+            bind = session.get_bind(**(bind_arguments or {}))
+        except Exception:  # noqa: BLE001 # an unbound session's own error is for the statement to raise
+            return False
+    dialect: Dialect = bind.dialect
+    return dialect.is_async
+
+
+__all__ = [
+    "LoadedAt",
+    "blocking_use",
+    "execute_began",
+    "in_async_greenlet",
+    "loaded_at",
+    "relationship_of",
+    "remember",
+    "remember_added",
+    "remember_end",
+]

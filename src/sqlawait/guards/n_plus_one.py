@@ -1,0 +1,154 @@
+"""N+1: one request runs the same SELECT from the same line again and again, each time with other values.
+
+Counted are executions of one SQL text from one stack of the application's lines, so a helper that is called
+from many places is not taken for a loop. Silent: statements with the same values (polling, retries), the
+batches of an eager loader, and pages (LIMIT with OFFSET, or with a comparison as keyset pages have it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Select
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.elements import BinaryExpression, BindParameter
+
+from sqlawait.events import Site
+from sqlawait.guards.scope import Scope
+from sqlawait.guards.sites import Stack, innermost
+
+EAGER = "sqlawait_eager"
+"""Execution option of the statements that an eager loader sends by itself."""
+LAZY = "sqlawait_lazy"
+"""Execution option of a lazy load: the relationship's name and the line that loaded the parent."""
+
+_COMPARISONS = {operators.lt, operators.le, operators.gt, operators.ge}
+
+
+@dataclass(slots=True)
+class Tally:
+    """The executions of one statement from one line."""
+
+    site: Site | None
+    context: Any
+    """The first execution's context: the names in the message come from it."""
+    count: int = 0
+    seconds: float = 0.0
+    values: set[int] = field(default_factory=set)
+
+    @property
+    def distinct(self) -> int:
+        """With how many different sets of values it ran."""
+        return len(self.values)
+
+
+def counts(context: Any) -> bool:
+    """Whether a statement can be part of an N+1: a SELECT that the application asked for."""
+    if context is None or context.executemany or context.execution_options.get(EAGER):
+        return False
+    if context.compiled is None:  # a string of SQL without a statement object
+        return bool(context.statement and context.statement.lstrip()[:6].upper() == "SELECT")
+    return bool(context.isddl is False and context.compiled.statement.is_select)
+
+
+def count(scope: Scope, sql: str, parameters: Any, context: Any, stack: Stack) -> Tally:
+    """Count one execution in its request."""
+    key = (sql, stack)
+    tally = scope.tallies.get(key)
+    if tally is None:
+        tally = scope.tallies[key] = Tally(innermost(stack), context)
+    tally.count += 1
+    if len(tally.values) < 1_000:
+        tally.values.add(_fingerprint(parameters))
+    return tally
+
+
+def too_many(scope: Scope, tally: Tally) -> bool:
+    """Whether a tally has just become a finding."""
+    repeats = scope.guards.limits.repeats
+    return tally.distinct >= repeats and not _is_page(_statement(tally.context))
+
+
+def report(scope: Scope, tally: Tally) -> None:
+    """Tell of one N+1."""
+    message, fix, related = describe(tally)
+    fact = f"one SELECT ran {tally.count} times in {scope.label}, from {tally.site or 'a library'}"  # noqa: S608 # a message, not SQL
+    scope.guards.report(
+        "n-plus-one",
+        fact + message,
+        fix=fix,
+        site=tally.site,
+        scope=scope,
+        count=tally.count,
+        seconds=tally.seconds,
+        related=related,
+    )
+
+
+def describe(tally: Tally) -> tuple[str, str, dict[str, Site]]:
+    """The end of the message, the fix to paste, and the other line that matters."""
+    lazy = tally.context.execution_options.get(LAZY)
+    if lazy is not None:
+        name, loaded, many = lazy
+        option = f".options({'selectinload' if many else 'joinedload'}({name}))"
+        where = f" at {loaded}" if loaded else " that loads the objects"
+        return (
+            f" (relationship {name}, loaded lazily); add {option} to the select{where}",
+            option,
+            {"loaded": loaded} if loaded else {},
+        )
+    statement = _statement(tally.context)
+    one = _looked_up(statement) if statement is not None else None
+    if one is None:
+        return "; read all rows at once, with where(column.in_(values))", "where(column.in_(values))", {}
+    entity, column = one
+    fix = f"select({entity}).where({entity}.{column}.in_(values))"
+    return f"; read them all at once: {fix}", fix, {}
+
+
+def _statement(context: Any) -> Any:
+    return context.compiled.statement if context.compiled is not None else None
+
+
+def _is_page(statement: Any) -> bool:
+    if not isinstance(statement, Select) or statement._limit_clause is None:
+        return False
+    if statement._offset_clause is not None:
+        return True
+    where = statement.whereclause
+    return where is not None and any(
+        isinstance(part, BinaryExpression) and part.operator in _COMPARISONS for part in visitors.iterate(where)
+    )
+
+
+def _looked_up(statement: Any) -> tuple[str, str] | None:
+    """The entity and column of a ``WHERE column = :value``."""
+    where = statement.whereclause if isinstance(statement, Select) else None
+    if where is None:
+        return None
+    for part in visitors.iterate(where):
+        if (
+            isinstance(part, BinaryExpression)
+            and part.operator is operators.eq
+            and isinstance(part.right, BindParameter)
+        ):
+            column: Any = part.left
+            entity = column._annotations.get("parententity")
+            key = column._annotations.get("proxy_key", getattr(column, "key", None))
+            table = getattr(column, "table", None)
+            name = entity.class_.__name__ if entity is not None else getattr(table, "name", None)
+            if name and key:
+                return name, key if entity is not None else f"c.{key}"
+    return None
+
+
+def _fingerprint(parameters: Any) -> int:
+    values = tuple(parameters.values()) if isinstance(parameters, dict) else parameters
+    try:
+        return hash(values)
+    except TypeError:  # a list or a dict among the values
+        return hash(repr(values))
+
+
+__all__ = ["EAGER", "LAZY", "Tally", "count", "counts", "describe", "report", "too_many"]

@@ -1,0 +1,186 @@
+"""Which line of the application is at work: the stack without the libraries.
+
+A statement runs deep below SQLAlchemy, in a greenlet of its own. The walk goes up the frames, crosses from a
+greenlet into its parent, and keeps the frames of the application only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import greenlet
+
+from sqlawait.events import Site
+
+Line = tuple[CodeType, int]
+Stack = tuple[Line, ...]
+"""The application's lines, innermost first, as code objects and line numbers: cheap to take and to compare."""
+
+_APP, _THIRD_PARTY, _PLUMBING, _BOUNDARY = range(4)
+
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
+_OWN_APPLICATIONS = (_PACKAGE + "service" + os.sep, _PACKAGE + "bench" + os.sep)
+_STDLIB = tuple(str(Path(sysconfig.get_path(name))) + os.sep for name in ("stdlib", "platstdlib"))
+_BOUNDARIES = {
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "_pytest",
+    "pluggy",
+    "anyio",
+    "pytest_asyncio",
+    "httpx",
+    "httpx2",
+}
+_DATABASE = {
+    "aiomysql",
+    "aiosqlite",
+    "asyncmy",
+    "asyncpg",
+    "greenlet",
+    "psycopg",
+    "psycopg2",
+    "pymysql",
+    "sqlalchemy",
+}
+_PLUMBERS = _DATABASE | {"pydantic", "sqlmodel", "uvloop", "typing_extensions", "playwright"}
+_DEPTH = 80
+"""Frames looked at before giving up: a request in FastAPI with SQLAlchemy below it is 40 to 60 deep."""
+
+
+@lru_cache(maxsize=4096)
+def _package(filename: str) -> str | None:
+    """The installed package that a file belongs to, None for one that is not installed."""
+    parts = Path(filename).parts
+    for index in range(len(parts) - 1, -1, -1):
+        if parts[index] in {"site-packages", "dist-packages"}:
+            return parts[index + 1].removesuffix(".py") if index + 1 < len(parts) else ""
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _kind(filename: str) -> int:
+    package = _package(filename)
+    if package is not None:
+        if package in _BOUNDARIES:
+            return _BOUNDARY
+        return _PLUMBING if package in _PLUMBERS else _THIRD_PARTY
+    if filename.startswith("<"):
+        return _PLUMBING
+    if filename.startswith(_PACKAGE):
+        return _APP if filename.startswith(_OWN_APPLICATIONS) else _PLUMBING
+    return _PLUMBING if filename.startswith(_STDLIB) else _APP
+
+
+def is_database(filename: str) -> bool:
+    """Whether a file belongs to SQLAlchemy, a driver or this library."""
+    return _package(filename) in _DATABASE or (filename.startswith(_PACKAGE) and _kind(filename) != _APP)
+
+
+def is_app(filename: str) -> bool:
+    """Whether a file is the application's own."""
+    return _kind(filename) == _APP
+
+
+def is_standard(filename: str) -> bool:
+    """Whether a file belongs to Python itself."""
+    return filename.startswith("<") or (_package(filename) is None and filename.startswith(_STDLIB))
+
+
+@lru_cache(maxsize=4096)
+def site_of(code: CodeType, line: int) -> Site:
+    """The printable line."""
+    file = code.co_filename
+    try:
+        relative = str(Path(file).relative_to(Path.cwd()))
+    except (ValueError, OSError):  # elsewhere, or the working directory is gone
+        relative = file
+    return Site(relative, line, code.co_name)
+
+
+def frames(frame: FrameType | None = None) -> Iterator[FrameType]:
+    """The running frames from the innermost one outwards, through the greenlets of SQLAlchemy."""
+    here: Any = greenlet.getcurrent()
+    frame = frame or sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+        if frame is None and here is not None:
+            here = here.parent
+            frame = here.gr_frame if here is not None else None
+
+
+def app_stack(limit: int = 6) -> Stack:
+    """The application's lines that led here, innermost first; empty where no application is at work.
+
+    An application that is itself an installed package is found too, where nothing else is.
+    """
+    found: list[Line] = []
+    outer: Line | None = None
+    for depth, frame in enumerate(frames(sys._getframe(1))):
+        code = frame.f_code
+        kind = _kind(code.co_filename)
+        if kind == _APP:
+            found.append((code, frame.f_lineno))
+            if len(found) == limit:
+                break
+        elif kind == _BOUNDARY:
+            if found:
+                break
+        elif kind == _THIRD_PARTY and outer is None:
+            outer = (code, frame.f_lineno)
+        if depth == _DEPTH:
+            break
+    return tuple(found) or ((outer,) if outer else ())
+
+
+def innermost(stack: Stack) -> Site | None:
+    """The line at the top of a stack."""
+    return site_of(*stack[0]) if stack else None
+
+
+def app_site() -> Site | None:
+    """The application's line that led here."""
+    return innermost(app_stack(1))
+
+
+def suspended_frames(coroutine: Any) -> list[FrameType]:
+    """Where a suspended coroutine waits: its frames along the chain of awaits, innermost first."""
+    found: list[FrameType] = []
+    while coroutine is not None:
+        frame = (
+            getattr(coroutine, "cr_frame", None)
+            or getattr(coroutine, "gi_frame", None)
+            or getattr(coroutine, "ag_frame", None)
+        )
+        if frame is None:
+            break
+        found.append(frame)
+        coroutine = (
+            getattr(coroutine, "cr_await", None)
+            or getattr(coroutine, "gi_yieldfrom", None)
+            or getattr(coroutine, "ag_await", None)
+        )
+    found.reverse()
+    return found
+
+
+__all__ = [
+    "Stack",
+    "app_site",
+    "app_stack",
+    "frames",
+    "innermost",
+    "is_app",
+    "is_database",
+    "is_standard",
+    "site_of",
+    "suspended_frames",
+]
