@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _EXPIRED: Final = object()
 
 
-class FairPool(Pool):
+class FairPool(AsyncAdaptedQueuePool):
     """A pool for async engines that hands connections out strictly in the order in which they were asked for.
 
     Its connections are opened when they are first needed and then kept; there is never one more than its size.
@@ -52,10 +52,6 @@ class FairPool(Pool):
         engine = create_async_engine(url, poolclass=FairPool, pool_size=10, pool_timeout=5)
     """
 
-    # A property of the base, a constant in each of its subclasses.
-    _is_asyncio = True  # pyright: ignore[reportAssignmentType]
-    _dialect = AsyncAdaptedQueuePool._dialect
-
     def __init__(
         self,
         creator: Callable[..., Any],
@@ -65,7 +61,7 @@ class FairPool(Pool):
         observers: Sequence[Observer] = (),
         **options: Any,
     ) -> None:
-        super().__init__(creator, **options)
+        Pool.__init__(self, creator, **options)  # the parent is for isinstance(): its queue is what we replace
         if pool_size < 1 or max_overflow < 0:
             raise exc.ArgumentError(
                 f"pool_size={pool_size}, max_overflow={max_overflow} sets no bound;"
