@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event, exc, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
-from sqlawait.events import ConnectionWaited
+from sqlawait.backends import resolve
+from sqlawait.events import ConnectionDiscarded, ConnectionWaited
 from sqlawait.exceptions import PoolTimeout
 from sqlawait.pool import FairPool
 
@@ -140,26 +142,25 @@ async def test_an_observer_that_raises_loses_no_connection(sqlite_url: str) -> N
             await waiter
 
 
-@pytest.mark.parametrize("steps", range(30))
-async def test_cancellation_loses_no_connection(url: str, steps: int) -> None:
+async def test_cancellation_loses_no_connection(url: str) -> None:
     """Wherever a task is cancelled on its way through the pool, all connections can be had again afterwards."""
     async with engine_of(url, pool_size=1) as engine:
-        holder = await engine.connect()
-        first, second = (asyncio.create_task(connection_of(engine, [], number)) for number in (1, 2))
-        await until(lambda: pool_of(engine).waiting() == 2)
-        await holder.close()  # from here on the first is on its way
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        first.cancel()
-        await asyncio.wait([first])
-        await second
-        async with asyncio.timeout(5), engine.connect() as connection:
-            assert await connection.scalar(text("select 1")) == 1
+        for steps in range(40):
+            holder = await engine.connect()
+            first, second = (asyncio.create_task(connection_of(engine, [], number)) for number in (1, 2))
+            await until(lambda: pool_of(engine).waiting() == 2)
+            await holder.close()  # from here on the first is on its way
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            first.cancel()
+            await asyncio.wait([first])
+            await second
+            async with asyncio.timeout(5), engine.connect() as connection:
+                assert await connection.scalar(text("select 1")) == 1
 
 
-@pytest.mark.parametrize("steps", range(30))
-async def test_cancellation_of_a_lease_loses_no_connection(url: str, steps: int) -> None:
-    """The same for those who lease the driver's connection."""
+async def test_cancellation_of_a_lease_loses_no_connection(url: str) -> None:
+    """The same for those who lease the driver's connection, from before there is any connection."""
 
     async def lease() -> None:
         taken = await pool.take()
@@ -170,12 +171,16 @@ async def test_cancellation_of_a_lease_loses_no_connection(url: str, steps: int)
 
     async with engine_of(url, pool_size=1) as engine:
         pool = pool_of(engine)
-        first, second = (asyncio.create_task(lease()) for _ in range(2))
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        first.cancel()
-        await asyncio.wait([first])
-        await second
+        for steps in range(40):
+            first, second = (asyncio.create_task(lease()) for _ in range(2))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            first.cancel()
+            await asyncio.wait([first])
+            await second
+            if steps % 2:
+                await engine.dispose()
+                pool = pool_of(engine)
         async with asyncio.timeout(5), engine.connect() as connection:
             assert await connection.scalar(text("select 1")) == 1
 
@@ -337,7 +342,7 @@ async def test_churn_leaves_the_pool_whole(url: str) -> None:
                     for _ in range(number):
                         await asyncio.sleep(0)
                     task.cancel()
-            await asyncio.wait(tasks)
+            await asyncio.gather(*tasks, return_exceptions=True)
         async with asyncio.timeout(5), engine.connect(), engine.connect():
             assert pool_of(engine).checkedout() == 2
 
@@ -369,3 +374,49 @@ async def test_a_forked_child_leaves_the_parents_connections_alone(postgresql_ur
 async def driver_of(engine: AsyncEngine) -> Any:
     async with engine.connect() as connection:
         return (await connection.get_raw_connection()).driver_connection
+
+
+async def test_a_connection_with_an_open_transaction_is_discarded(url: str) -> None:
+    """With a backend to ask, a connection that comes back in a transaction is closed and reported."""
+    seen: list[object] = []
+    backend = resolve(url)[1]
+    async with engine_of(
+        url, pool_size=1, observers=[seen.append], backend=backend, pool_reset_on_return=None
+    ) as engine:
+        pool = pool_of(engine)
+        for way in ("connection", "lease"):
+            if way == "lease":
+                lease = await pool.take()
+                first = lease.driver
+                await greenlet_spawn(_begin, lease.adapted)
+                await pool.give(lease)
+            else:
+                async with engine.connect() as connection:
+                    raw = await connection.get_raw_connection()
+                    first = raw.driver_connection
+                    await greenlet_spawn(_begin, raw.dbapi_connection)
+            assert await driver_of(engine) is not first
+        assert seen == [ConnectionDiscarded("it came back with a transaction open")] * 2
+
+
+async def test_a_connection_that_has_ended_is_not_handed_out(postgresql_url: str) -> None:
+    """With a backend to ask, a connection that the server has closed is replaced, also for a lease."""
+    async with engine_of(postgresql_url, pool_size=1, backend=resolve(postgresql_url)[1]) as engine:
+        pool = pool_of(engine)
+        for way in ("connection", "lease"):
+            await connection_of(engine, [], 1)
+            driver = await driver_of(engine)
+            driver.terminate()
+            if way == "lease":
+                lease = await pool.take()
+                assert await lease.driver.fetchval("select 1") == 1
+                await pool.give(lease)
+            else:
+                await connection_of(engine, [], 2)
+
+
+def _begin(connection: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("BEGIN")
+    cursor.execute("SELECT 1")
+    cursor.close()

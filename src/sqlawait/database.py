@@ -314,10 +314,12 @@ class Database:
             poolclass=FairPool,
             pool_size=self.pool_size,
             pool_timeout=self.pool_timeout,
+            observers=self.observers,
+            backend=self.backend,
             hide_parameters=True,
             echo=self.echo,
         )
-        guard(engine.sync_engine, self.backend, self.observers)
+        guard(engine.sync_engine, self.backend)
         self.backend.prepare(engine.sync_engine, self.timeouts, pgbouncer=self.pgbouncer)
         return engine
 

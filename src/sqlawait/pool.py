@@ -15,10 +15,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from sqlalchemy import exc
-from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool, PoolProxiedConnection
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, Pool, PoolProxiedConnection
 from sqlalchemy.util import await_only, greenlet_spawn
 
-from sqlawait.events import ConnectionWaited, Observer
+from sqlawait.backends import Backend
+from sqlawait.events import ConnectionDiscarded, ConnectionWaited, Observer
 from sqlawait.exceptions import PoolTimeout
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ class FairPool(AsyncAdaptedQueuePool):
             There is no overflow here: each connection is kept.
         timeout: how long one may wait in the line, in seconds (``pool_timeout`` of ``create_async_engine``).
             0 does not wait.
-        observers: told of each wait with a :class:`sqlawait.events.ConnectionWaited`.
+        observers: told of each :class:`sqlawait.events.ConnectionWaited` and
+            :class:`sqlawait.events.ConnectionDiscarded`.
+        backend: judges connections without a round trip: one that has ended is not handed out, and one that
+            comes back with its transaction open is closed, so that the next request does not inherit it.
         **options: those of :class:`sqlalchemy.pool.Pool`.
 
     Raises:
@@ -52,13 +56,14 @@ class FairPool(AsyncAdaptedQueuePool):
         engine = create_async_engine(url, poolclass=FairPool, pool_size=10, pool_timeout=5)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - create_engine() passes on those arguments only that are not keyword-only
         self,
         creator: Callable[..., Any],
         pool_size: int = 10,
         max_overflow: int = 0,
         timeout: float = 5.0,
         observers: Sequence[Observer] = (),
+        backend: Backend | None = None,
         **options: Any,
     ) -> None:
         Pool.__init__(self, creator, **options)  # the parent is for isinstance(): its queue is what we replace
@@ -69,7 +74,8 @@ class FairPool(AsyncAdaptedQueuePool):
             )
         self._size = pool_size + max_overflow
         self._timeout = timeout
-        self._observers = tuple(observers)
+        self._observers = observers
+        self._backend = backend
         self._idle: list[_ConnectionRecord] = []  # the last one back is the first one out: its caches are warm
         self._line: OrderedDict[asyncio.Future[Any], None] = OrderedDict()
         self._taken = 0  # places in use: idle, out, or being opened
@@ -118,6 +124,7 @@ class FairPool(AsyncAdaptedQueuePool):
             pool_size=self._size,
             timeout=self._timeout,
             observers=self._observers,
+            backend=self._backend,
             recycle=self._recycle,
             echo=self.echo,
             logging_name=self._orig_logging_name,
@@ -164,8 +171,8 @@ class FairPool(AsyncAdaptedQueuePool):
 
     async def give(self, lease: Lease, *, broken: BaseException | None = None) -> None:
         """Take a lease back; ``broken`` says why its connection may not be used again, and closes it."""
-        if lease._proxy is None and broken is None:
-            self._do_return_conn(lease._holder)
+        if lease._proxy is None and broken is None and not self._is_dirty(lease._holder):
+            self._take_back(lease._holder)
         else:
             # Shielded, as in SQLAlchemy's own context managers: a cancelled request still gives it back.
             await asyncio.shield(asyncio.ensure_future(greenlet_spawn(self._give_back, lease, broken)))
@@ -183,7 +190,8 @@ class FairPool(AsyncAdaptedQueuePool):
     def _is_fresh(self, record: _ConnectionRecord) -> bool:
         born = record.starttime
         return (
-            record.dbapi_connection is not None
+            not self._has_ended(record)
+            and record.dbapi_connection is not None
             and self._invalidate_time <= born
             and record._soft_invalidate_time <= born
             and (self._recycle < 0 or time.time() - born <= self._recycle)
@@ -194,24 +202,49 @@ class FairPool(AsyncAdaptedQueuePool):
         try:
             if record is None:
                 return self._create_connection()  # type: ignore[return-value]  # declared as its public face
+            if self._has_ended(record):
+                record.invalidate()
             record.get_connection()
         except BaseException:
             self._offer(record)  # now without a connection: the next one who gets it connects
             raise
         return record
 
+    def _has_ended(self, record: _ConnectionRecord) -> bool:
+        return (
+            self._backend is not None
+            and record.dbapi_connection is not None
+            and self._backend.closed(record.driver_connection)
+        )
+
+    def _is_dirty(self, record: ConnectionPoolEntry) -> bool:
+        return (
+            self._backend is not None
+            and record.dbapi_connection is not None
+            and self._backend.in_transaction(record.driver_connection)
+        )
+
     def _do_get(self) -> _ConnectionRecord:
+        record: _ConnectionRecord | None = None
         if self._idle:
-            return self._idle.pop()
-        if self._taken < self._size:
+            record = self._idle.pop()
+        elif self._taken < self._size:
             self._taken += 1
         else:
-            record: _ConnectionRecord | None = await_only(self._wait())
-            if record is not None:
-                return record
-        return self._freshen(None)
+            record = await_only(self._wait())
+        if record is None:
+            return self._freshen(None)
+        if self._has_ended(record):
+            record.invalidate()  # it connects anew before it is used
+        return record
 
     def _do_return_conn(self, record: Any) -> None:
+        if self._is_dirty(record):
+            record.invalidate()
+            self._tell(ConnectionDiscarded("it came back with a transaction open"))
+        self._take_back(record)
+
+    def _take_back(self, record: Any) -> None:
         if record.starttime < self._disposed_at:
             try:
                 record.close()
@@ -236,7 +269,7 @@ class FairPool(AsyncAdaptedQueuePool):
             served = await turn
             if served is _EXPIRED:
                 raise PoolTimeout(self._size, self._timeout, ahead)
-            self._tell(loop.time() - started, ahead)
+            self._tell(ConnectionWaited(loop.time() - started, ahead))
         except BaseException:
             self._line.pop(turn, None)
             if served is _EXPIRED and turn.done() and not turn.cancelled():
@@ -246,17 +279,15 @@ class FairPool(AsyncAdaptedQueuePool):
             if served is not _EXPIRED:
                 self._offer(served)
             else:
-                self._tell(loop.time() - started, ahead)
+                self._tell(ConnectionWaited(loop.time() - started, ahead))
             raise
         finally:
             timer.cancel()
         return served
 
-    def _tell(self, seconds: float, waiting: int) -> None:
-        if self._observers:
-            event = ConnectionWaited(seconds, waiting)
-            for observer in self._observers:
-                observer(event)
+    def _tell(self, event: object) -> None:
+        for observer in self._observers:
+            observer(event)
 
     def _expire(self, turn: asyncio.Future[Any]) -> None:
         if not turn.done():

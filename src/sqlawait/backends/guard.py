@@ -3,50 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
-from sqlalchemy.exc import InvalidatePoolError
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from sqlawait.backends.base import Backend
-from sqlawait.events import ConnectionDiscarded, Observer
 from sqlawait.exceptions import CommitUnknown, DatabaseAway, InvalidValue
 
 T = TypeVar("T")
 
 
-def guard(engine: Engine, backend: Backend, observers: Sequence[Observer]) -> None:
-    """Guard a new engine: its connections, its errors and its commits."""
-    _skip_closed(engine, backend)
-    _discard_open_transactions(engine, backend, observers)
+def guard(engine: Engine, backend: Backend) -> None:
+    """Guard a new engine: its errors and its commits. Its connections are the pool's care."""
     _name_errors(engine)
     _finish_commits(engine.dialect, backend)
-
-
-def _skip_closed(engine: Engine, backend: Backend) -> None:
-    """Never hand out a connection that is known to have ended: open another in its place."""
-
-    @event.listens_for(engine, "checkout")
-    def skip(connection: DBAPIConnection, entry: ConnectionPoolEntry, proxy: PoolProxiedConnection) -> None:
-        del connection, proxy
-        if backend.closed(entry.driver_connection):
-            raise InvalidatePoolError
-
-
-def _discard_open_transactions(engine: Engine, backend: Backend, observers: Sequence[Observer]) -> None:
-    """Close a connection that comes back with its transaction open: the next request must not inherit it."""
-
-    @event.listens_for(engine, "checkin")
-    def discard(connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
-        if connection is not None and backend.in_transaction(entry.driver_connection):
-            entry.invalidate()
-            for observer in observers:
-                observer(ConnectionDiscarded("it came back with a transaction open"))
 
 
 def _name_errors(engine: Engine) -> None:
