@@ -1,0 +1,187 @@
+"""Attributes of modules, classes and objects, looked up along the bases with type arguments filled in."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .declarations import Binding, Class
+from .project import Module
+from .types import UNKNOWN, Type, external, members, substitute, union
+
+if TYPE_CHECKING:
+    from .inference import Inference
+
+CONTAINERS = {
+    "list",
+    "dict",
+    "tuple",
+    "str",
+    "int",
+    "Generator",
+    "AsyncGenerator",
+    "ContextManager",
+    "AsyncContextManager",
+}
+PROXIES = ("sqlalchemy.orm.scoped_session", "sqlalchemy.ext.asyncio.async_scoped_session")
+"""Classes whose objects hand every attribute on to the session of their type argument."""
+
+
+class Attributes:
+    """Looks attributes up."""
+
+    def __init__(self, inference: Inference) -> None:
+        self.inference = inference
+        self._mro: dict[Class, list[tuple[Class, dict[str, Type]]]] = {}
+        self._outside: dict[Class, set[str]] = {}
+        self._variables: dict[Class, list[str]] = {}
+        self._subclasses: dict[Class, list[Class]] | None = None
+
+    def of(self, owner: Type, name: str) -> Type:
+        """The type of ``owner.name``."""
+        return union(self._one(each, name) for each in members(owner))
+
+    def mro(self, cls: Class) -> list[tuple[Class, dict[str, Type]]]:
+        """The class and its bases, each with the values of its type variables."""
+        if cls not in self._mro:
+            self._mro[cls] = [(cls, {})]  # what a class that derives from itself would see
+            self._mro[cls] = self._linearised(cls)
+        return self._mro[cls]
+
+    def outside_bases(self, cls: Class) -> set[str]:
+        """Dotted names of the bases whose source is not read."""
+        self.mro(cls)
+        return set().union(*(self._outside.get(each, set()) for each, _ in self.mro(cls)))
+
+    def variables(self, cls: Class) -> list[str]:
+        """The names of a class's type variables, in order."""
+        if cls not in self._variables:
+            found: dict[str, None] = {}
+            for parameter in getattr(cls.node, "type_params", ()):
+                found[parameter.name] = None
+            generic: list[str] = []
+            for base in cls.node.bases:
+                if isinstance(base, ast.Subscript):
+                    given = base.slice.elts if isinstance(base.slice, ast.Tuple) else [base.slice]
+                    names = [
+                        t.name for e in given if (t := self.inference.annotations.type_of(e)).kind == "typevar"
+                    ]
+                    if self.inference.names.qualified(base.value).endswith(("Generic", "Protocol")):
+                        generic = names
+                    found.update(dict.fromkeys(names))
+            self._variables[cls] = generic or list(found)
+        return self._variables[cls]
+
+    def subclasses(self, cls: Class) -> list[Class]:
+        """The classes of the code base that derive from it, however far."""
+        if self._subclasses is None:
+            self._subclasses = {}
+            for each in self.inference.project.classes:
+                for base, _ in self.mro(each)[1:]:
+                    self._subclasses.setdefault(base, []).append(each)
+        return self._subclasses.get(cls, [])
+
+    def environment(self, owner: Type, holder: Class) -> dict[str, Type]:
+        """The values of the type variables of ``holder``, a base of the class of ``owner``."""
+        if not isinstance(owner.decl, Class):
+            return {}
+        own = dict(zip(self.variables(owner.decl), owner.args, strict=False))
+        for base, values in self.mro(owner.decl):
+            if base is holder:
+                environment = own if base is owner.decl else {k: substitute(v, own) for k, v in values.items()}
+                return {"Self": replace(owner, kind="instance"), **environment}
+        return {}
+
+    def of_super(self, node: ast.Attribute) -> Type:
+        """The type of ``super().name``."""
+        function = self.inference.project.function_of(node)
+        while function is not None and function.cls is None:
+            function = function.outer
+        if function is None or function.cls is None:
+            return UNKNOWN
+        owner = self.inference.param_type(function, function.positional[0]) if function.positional else UNKNOWN
+        for base, values in self.mro(function.cls)[1:]:
+            if node.attr in base.methods:
+                method = self.inference.function_type(base.methods[node.attr], replace(owner, kind="instance"))
+                return substitute(method, values)
+        return UNKNOWN
+
+    def _one(self, owner: Type, name: str) -> Type:
+        inference = self.inference
+        if owner.kind == "module" and isinstance(owner.decl, Module):
+            return inference.module_member(owner.decl, name)
+        if owner.kind == "external":
+            return external(f"{owner.name}.{name}")
+        if owner.kind == "typevar":
+            return self.of(owner.args[0], name) if owner.args else UNKNOWN
+        if isinstance(owner.decl, Class):
+            return self._declared(owner, owner.decl, name)
+        if owner.kind == "class" and not owner.name:
+            return Type("external", f"type.{name}", owner.args)
+        if owner.name == "Coroutine" and owner.args:
+            return self.of(owner.args[0], name)  # a forgotten await: the rest of the chain is still understood
+        if owner.name in CONTAINERS:
+            return Type("external", f"{owner.name}.{name}", (owner,))
+        return UNKNOWN
+
+    def _declared(self, owner: Type, cls: Class, name: str) -> Type:
+        inference = self.inference
+        if owner.kind == "instance":
+            related = inference.models.related(owner, name)
+            if related is not None:
+                return related
+        for base, _ in self.mro(cls):
+            found = self._own(owner, base, name)
+            if found is not None:
+                return inference.with_arguments(found, self.environment(owner, base))
+        if owner.name in PROXIES and owner.args:
+            return self.of(owner.args[0], name)
+        if owner.kind == "class" and inference.models.is_model(cls):
+            return Type("external", f"attribute:{name}", (owner,))
+        outside = sorted(self.outside_bases(cls))
+        return external(f"{outside[0]}().{name}") if outside and owner.kind == "instance" else UNKNOWN
+
+    def _own(self, owner: Type, base: Class, name: str) -> Type | None:
+        inference = self.inference
+        method = base.methods.get(name)
+        if method is not None:
+            if owner.kind == "instance" and method.is_property:
+                found = inference.result_of(method)
+                return inference.awaited(found) if name == "awaitable_attrs" else found
+            if "staticmethod" in method.decorator_names:
+                return inference.function_type(method)
+            bound = owner.kind == "instance" or "classmethod" in method.decorator_names
+            return inference.function_type(method, owner if bound else None)
+        on_class = [b for b in base.scope.bindings.get(name, ()) if b.kind != "param"]
+        assigned = base.assigned.get(name, [])
+        if not on_class and not assigned:
+            return None
+        if owner.kind == "class" and inference.models.is_model(base) and on_class:
+            return Type("external", f"attribute:{name}", (owner,))
+        return union(self._bound(owner, inference.binding_type(each), each) for each in [*on_class, *assigned])
+
+    def _bound(self, owner: Type, found: Type, binding: Binding) -> Type:
+        # ``method = other_function`` in a class body makes a method of it
+        made = found.kind == "function" and not found.args and owner.kind == "instance"
+        in_class = isinstance(binding.scope.node, ast.ClassDef) and isinstance(binding.value, ast.Name)
+        return replace(found, args=(owner,)) if made and in_class and binding.kind == "assign" else found
+
+    def _linearised(self, cls: Class) -> list[tuple[Class, dict[str, Type]]]:
+        found: list[tuple[Class, dict[str, Type]]] = [(cls, {})]
+        outside = self._outside.setdefault(cls, set())
+        for expression in cls.node.bases:
+            for base in members(self.inference.type_of(expression)):
+                if base.kind == "external":
+                    outside.add(base.name.removesuffix("[]"))
+                if base.kind not in ("class", "instance") or not isinstance(base.decl, Class):
+                    continue
+                own = dict(zip(self.variables(base.decl), base.args, strict=False))
+                for each, values in self.mro(base.decl):
+                    here = own if each is base.decl else {k: substitute(v, own) for k, v in values.items()}
+                    found = [pair for pair in found if pair[0] is not each]
+                    found.append((each, here))
+        return found
+
+
+__all__ = ["Attributes"]
