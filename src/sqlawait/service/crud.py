@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
-from sqlawait import AsyncSession, nearest
-from sqlawait.service.models import Account, Category, Document, LedgerEntry, Transfer, User
+from sqlawait import AsyncSession
+from sqlawait.service.models import Account, Category, LedgerEntry, Transfer, User
 from sqlawait.service.schemas import AccountCreate, TransferCreate
 
 
 class Refused(Exception):
-    """The state of the data forbids it: an HTTP 409."""
+    """The data as they are forbid it: an HTTP 409."""
 
 
 async def user_with_posts(session: AsyncSession, user_id: int) -> User:
@@ -36,11 +34,8 @@ async def open_account(session: AsyncSession, new: AccountCreate) -> Account:
 
 
 async def transfer(session: AsyncSession, order: TransferCreate) -> Transfer:
-    """Move money, or refuse. Accounts are locked in one order, so that no two transfers wait for each other."""
-    accounts = {
-        account.id: account for account in await session.lock(Account, [order.source_id, order.target_id])
-    }
-    source, target = accounts[order.source_id], accounts[order.target_id]
+    """Move money from one account to another, both locked in an order that no two transfers can deadlock in."""
+    source, target = await session.lock(Account, [order.source_id, order.target_id])
     if source.balance < order.amount:
         raise Refused(f"account {source.id} holds less than {order.amount}")
     done = await session.create(Transfer, **order.model_dump())
@@ -50,10 +45,3 @@ async def transfer(session: AsyncSession, order: TransferCreate) -> Transfer:
             LedgerEntry(account_id=account.id, transfer_id=done.id, amount=amount, balance=account.balance)
         )
     return done
-
-
-async def nearest_documents(
-    session: AsyncSession, vector: list[float], k: int
-) -> Sequence[Row[tuple[Document, float]]]:
-    """Find the k documents whose vectors point most nearly where this one points."""
-    return (await session.execute(nearest(Document.embedding, vector, k))).all()

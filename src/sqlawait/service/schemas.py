@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated
+from math import hypot
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, EmailStr, Field, FiniteFloat
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    EmailStr,
+    Field,
+    FiniteFloat,
+    model_validator,
+)
 from pydantic import StringConstraints as Str
 
 from sqlawait.service.models import DIMENSIONS
@@ -26,6 +36,13 @@ def to_utc(value: datetime) -> datetime:
     return value
 
 
+def directed(vector: list[float]) -> list[float]:
+    """Refuse a vector that points nowhere, or is longer than 32-bit floats can square."""
+    if not 1e-6 < hypot(*vector) < 1e6:
+        raise ValueError("the vector's length must be between 0.000001 and 1000000")
+    return vector
+
+
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Name = Annotated[str, Str(min_length=1, max_length=100, pattern=NO_NUL)]
 Title = Annotated[str, Str(min_length=1, max_length=200, pattern=NO_NUL)]
@@ -34,7 +51,9 @@ Amount = Annotated[Decimal, Field(ge=0, max_digits=16, decimal_places=2, example
 PositiveAmount = Annotated[Amount, Field(gt=0)]
 Instant = Annotated[AwareDatetime, AfterValidator(to_utc)]
 Email = Annotated[EmailStr, AfterValidator(str.lower)]
-Embedding = Annotated[list[FiniteFloat], Field(min_length=DIMENSIONS, max_length=DIMENSIONS)]
+Embedding = Annotated[
+    list[FiniteFloat], Field(min_length=DIMENSIONS, max_length=DIMENSIONS), AfterValidator(directed)
+]
 
 
 class Body(BaseModel):
@@ -133,6 +152,13 @@ class TransferCreate(Body):
     target_id: Id
     amount: PositiveAmount
 
+    @model_validator(mode="after")
+    def check_accounts(self) -> Self:
+        """Refuse to move money from an account to itself."""
+        if self.source_id == self.target_id:
+            raise ValueError("source_id and target_id must differ")
+        return self
+
 
 class TransferRead(Row):
     id: int
@@ -172,6 +198,13 @@ class DocumentSearch(Body):
     text: Text | None = None
     embedding: Embedding | None = None
     k: Annotated[int, Field(ge=1, le=100)] = 10
+
+    @model_validator(mode="after")
+    def check_query(self) -> Self:
+        """Refuse both, and neither."""
+        if (self.text is None) == (self.embedding is None):
+            raise ValueError("give either text or embedding")
+        return self
 
 
 class DocumentFound(DocumentRead):
