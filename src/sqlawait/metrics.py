@@ -102,7 +102,7 @@ class Metrics:
 
 
 class CountRequests:
-    """ASGI middleware: times each request, under its route's template, so that the number of series is bounded."""
+    """ASGI middleware: times each request under its route's template, which bounds the number of series."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app

@@ -11,11 +11,11 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import URL, delete
-from sqlawait.service.main import create_app
 
 from sqlawait import Database
 from sqlawait.commands import migrations
 from sqlawait.embedded import EmbeddedPostgres
+from sqlawait.service.main import create_app
 from sqlawait.service.models import Base
 from sqlawait.service.settings import Settings
 

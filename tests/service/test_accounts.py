@@ -96,7 +96,7 @@ async def test_a_key_makes_a_transfer_happen_once(client: AsyncClient, accounts:
 
 
 async def test_a_key_counts_once_among_many_at_once(client: AsyncClient, accounts: list[int]) -> None:
-    """Twelve requests with one key at the same time move the money once, and none fails on the server's side."""
+    """Twelve requests with one key at once move the money once, and none fails on the server's side."""
     a, b, *_ = accounts
     key = {"Idempotency-Key": "pressed-twelve-times"}
     answers = await gather(*(client.post("/transfers", json=order(a, b, "10"), headers=key) for _ in range(12)))

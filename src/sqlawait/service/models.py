@@ -9,6 +9,7 @@ from typing import ClassVar
 from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from sqlawait.fastapi import IdempotencyRecord
 from sqlawait.service.columns import Id, Instant, Money
 from sqlawait.vectors import Vector
 
@@ -26,7 +27,6 @@ class Base(DeclarativeBase):
             "uq": "uq_%(table_name)s_%(column_0_N_name)s",
             "ck": "ck_%(table_name)s_%(constraint_name)s",
             "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
         }
     )
 
@@ -125,6 +125,12 @@ class LedgerEntry(Created, Base):
     transfer_id: Mapped[int | None] = mapped_column(ForeignKey(Transfer.id), index=True)
     amount: Mapped[Decimal]
     balance: Mapped[Decimal]
+
+
+class Answer(IdempotencyRecord, Base):
+    """What was answered to a request with an idempotency key."""
+
+    __tablename__ = "answers"
 
 
 class Document(Created, Base):

@@ -79,6 +79,14 @@ def upgrade() -> None:
         created_at(),
     )
     op.create_table(
+        "answers",
+        sa.Column("key", sa.String(255), primary_key=True),
+        sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("status", sa.BigInteger, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    )
+    op.create_table(
         "documents",
         sa.Column("id", Id, primary_key=True),
         sa.Column("title", sa.String(200), nullable=False),
@@ -104,7 +112,17 @@ def downgrade() -> None:
         op.drop_table(table)
 
 
-TABLES = ["users", "posts", "categories", "items", "accounts", "transfers", "ledger_entries", "documents"]
+TABLES = [
+    "users",
+    "posts",
+    "categories",
+    "items",
+    "accounts",
+    "transfers",
+    "ledger_entries",
+    "answers",
+    "documents",
+]
 INDEXED = [
     ("posts", "user_id"),
     ("items", "category_id"),
@@ -113,6 +131,7 @@ INDEXED = [
     ("transfers", "target_id"),
     ("ledger_entries", "account_id"),
     ("ledger_entries", "transfer_id"),
+    ("answers", "created_at"),
 ]
 
 

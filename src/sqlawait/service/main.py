@@ -1,0 +1,45 @@
+"""The application: ``uvicorn sqlawait.service.main:app``."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request, Response
+
+from sqlawait import Database
+from sqlawait.fastapi import install, problem
+from sqlawait.metrics import CountRequests, Metrics
+from sqlawait.service import crud
+from sqlawait.service.docs import add_docs
+from sqlawait.service.embedder import embedder
+from sqlawait.service.routers import accounts, categories, documents, health, items, reports, users
+from sqlawait.service.settings import Settings
+
+ROUTERS = [module.router for module in (users, items, categories, accounts, documents, reports, health)]
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Make the application.
+
+    Args:
+        settings: The environment's unless given.
+    """
+    settings = settings or Settings()
+    metrics = Metrics()
+    db = Database(settings.database_url, pool_size=settings.pool_size, observers=[metrics])
+    app = FastAPI(title="sqlawait", docs_url=None, redoc_url=None)
+    app.state.embedder = embedder(settings.embedder)
+    app.state.metrics = metrics
+    app.add_middleware(CountRequests, metrics=metrics)
+    install(app, db)
+    app.add_exception_handler(crud.Refused, refuse)
+    for router in ROUTERS:
+        app.include_router(router)
+    add_docs(app)
+    return app
+
+
+async def refuse(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    """Answer what the data forbid."""
+    return problem(409, str(error))
+
+
+app = create_app()

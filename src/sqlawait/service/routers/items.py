@@ -1,0 +1,36 @@
+"""Items."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from sqlawait.fastapi import ReaderDep, SessionDep
+from sqlawait.service.models import Item
+from sqlawait.service.routers.parameters import Id
+from sqlawait.service.schemas import ItemRead, ItemWrite
+
+router = APIRouter(prefix="/items", tags=["items"])
+
+
+@router.post("", status_code=201, response_model=ItemRead)
+async def create_item(body: ItemWrite, session: SessionDep) -> Item:
+    """Create an item; a category that does not exist answers 409."""
+    return await session.create(Item, **body.model_dump())
+
+
+@router.get("/{item_id}", response_model=ItemRead)
+async def read_item(item_id: Id, session: ReaderDep) -> Item:
+    """Read an item."""
+    return await session.get_one(Item, item_id)
+
+
+@router.put("/{item_id}", response_model=ItemRead)
+async def replace_item(item_id: Id, body: ItemWrite, session: SessionDep) -> Item:
+    """Replace an item; what the body leaves out gets its default."""
+    return await session.update(await session.get_one(Item, item_id), **body.model_dump())
+
+
+@router.delete("/{item_id}", status_code=204)
+async def delete_item(item_id: Id, session: SessionDep) -> None:
+    """Delete an item."""
+    await session.delete(await session.get_one(Item, item_id))
