@@ -13,10 +13,10 @@ from sqlalchemy import Connection, Engine, event
 
 from sqlawait.events import ConnectionDiscarded, ConnectionWaited, TransactionRetried
 
-Scope = Message = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+ASGIApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _OPERATIONS = {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}
@@ -97,7 +97,7 @@ class Metrics:
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self.registry)
         every_worker = CollectorRegistry()
-        MultiProcessCollector(every_worker)
+        MultiProcessCollector(every_worker)  # type: ignore[no-untyped-call] # prometheus_client has not typed it
         return generate_latest(every_worker)
 
 
@@ -108,7 +108,7 @@ class CountRequests:
         self.app = app
         self.metrics = metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, and time it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)

@@ -46,7 +46,9 @@ def trace_statements(engine: Engine, *, provider: TracerProvider | None = None) 
 
     @event.listens_for(engine, "handle_error")
     def fail(context: ExceptionContext) -> None:
-        span: Span | None = context.connection and context.connection.info.pop(_SPAN, None)
+        span: Span | None = None
+        if context.connection is not None:
+            span = context.connection.info.pop(_SPAN, None)
         if span is not None:
             # the driver's message may hold values; its class does not
             span.set_attribute("error.type", type(context.original_exception).__name__)

@@ -5,61 +5,60 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-from httpx2 import AsyncClient
+from httpx2 import AsyncClient, Response
 
 EMAIL, NAME = "ada@example.com", "Ada"
 DEEP = "[" * 100_000
 
-BODIES: list[tuple[str, str, Any]] = [
-    ("POST", "/users", {"email": EMAIL, "name": "A\x00da"}),
-    ("POST", "/users", {"email": "a\x00da@example.com", "name": NAME}),
-    ("POST", "/users", b'{"email": "ada@example.com", "name": "\\ud800"}'),
-    ("POST", "/users", b'{"email": "ada@example.com", "name": "\\udfff\\ud800"}'),
-    ("POST", "/users", b'{"email": "ada@example.com", "\\ud800": 1, "name": "Ada"}'),
-    ("POST", "/users", {"email": EMAIL, "name": NAME, "id": 1}),
-    ("POST", "/users", {"email": EMAIL, "name": NAME, "metadata": {}}),
-    ("POST", "/users", {"email": EMAIL, "name": NAME, "_sa_instance_state": {}}),
-    ("POST", "/users", {"email": EMAIL, "name": "A" * 101}),
-    ("POST", "/users", {"email": EMAIL, "name": ""}),
-    ("POST", "/users", {"email": EMAIL, "name": None}),
-    ("POST", "/users", {"email": EMAIL, "name": {"$ne": 1}}),
-    ("POST", "/users", {"email": "a" * 300 + "@example.com", "name": NAME}),
-    ("POST", "/users", {"email": "no address", "name": NAME}),
-    ("POST", "/users", b""),
-    ("POST", "/users", b"null"),
-    ("POST", "/users", b"\xff\xfe"),
-    ("POST", "/users", b'{"email": "ada@example.com", "name": "\xff"}'),
-    ("POST", "/users", DEEP.encode()),
-    ("POST", "/items", {"name": "X", "price": "NaN"}),
-    ("POST", "/items", {"name": "X", "price": "Infinity"}),
-    ("POST", "/items", b'{"name": "X", "price": NaN}'),
-    ("POST", "/items", b'{"name": "X", "price": -Infinity}'),
-    ("POST", "/items", b'{"name": "X", "price": 1e400}'),
-    ("POST", "/items", {"name": "X", "price": "1e1000000"}),
-    ("POST", "/items", {"name": "X", "price": "-0.01"}),
-    ("POST", "/items", {"name": "X", "price": "0.001"}),
-    ("POST", "/items", {"name": "X", "price": "1000000000000000.00"}),
-    ("POST", "/items", b'{"name": "X", "price": ' + b"9" * 5_000 + b"}"),
-    ("POST", "/items", {"name": "X", "price": "1", "category_id": 2**63}),
-    ("POST", "/items", {"name": "X", "price": "1", "category_id": -(2**63) - 1}),
-    ("POST", "/items", {"name": "X", "price": "1", "category_id": 10**400}),
-    ("POST", "/items", {"name": "X", "price": "1", "category_id": 0}),
-    ("POST", "/items", {"name": "X", "price": "1", "category_id": 1.5}),
-    ("POST", "/items", {"name": "X", "price": "1", "description": "x" * 10_001}),
-    ("POST", "/accounts", {"user_id": 2**63, "balance": "1"}),
-    ("POST", "/accounts", {"user_id": 1, "balance": "-1"}),
-    ("POST", "/transfers", {"source_id": 2**63, "target_id": 1, "amount": "1"}),
-    ("POST", "/documents", {"title": "T", "text": "x", "embedding": [0.1]}),
-    ("POST", "/documents", {"title": "T", "text": "\x00"}),
-    ("POST", "/documents", b'{"title": "T", "text": "x", "embedding": [' + b"NaN," * 383 + b"1]}"),
-    ("POST", "/documents/search", {"text": "x", "k": 0}),
-    ("POST", "/documents/search", {"text": "x", "k": -1}),
-    ("POST", "/documents/search", {"text": "x", "k": 101}),
-    ("POST", "/documents/search", {"embedding": [0.0] * 383}),
-    ("POST", "/documents/search", {"embedding": [1e308] * 384}),
-    ("POST", "/documents/search", {"text": "x", "embedding": [0.0] * 384}),
-    ("POST", "/documents/search", {}),
+BODIES: list[tuple[str, Any]] = [
+    ("/users", {"email": EMAIL, "name": "A\x00da"}),
+    ("/users", {"email": "a\x00da@example.com", "name": NAME}),
+    ("/users", b'{"email": "ada@example.com", "name": "\\ud800"}'),
+    ("/users", b'{"email": "ada@example.com", "name": "\\udfff\\ud800"}'),
+    ("/users", b'{"email": "ada@example.com", "\\ud800": 1, "name": "Ada"}'),
+    ("/users", {"email": EMAIL, "name": NAME, "id": 1}),
+    ("/users", {"email": EMAIL, "name": NAME, "metadata": {}}),
+    ("/users", {"email": EMAIL, "name": NAME, "_sa_instance_state": {}}),
+    ("/users", {"email": EMAIL, "name": "A" * 101}),
+    ("/users", {"email": EMAIL, "name": ""}),
+    ("/users", {"email": EMAIL, "name": None}),
+    ("/users", {"email": EMAIL, "name": {"$ne": 1}}),
+    ("/users", {"email": "a" * 300 + "@example.com", "name": NAME}),
+    ("/users", {"email": "no address", "name": NAME}),
+    ("/users", b""),
+    ("/users", b"null"),
+    ("/users", b"\xff\xfe"),
+    ("/users", b'{"email": "ada@example.com", "name": "\xff"}'),
+    ("/users", DEEP.encode()),
+    ("/items", {"name": "X", "price": "NaN"}),
+    ("/items", {"name": "X", "price": "Infinity"}),
+    ("/items", b'{"name": "X", "price": NaN}'),
+    ("/items", b'{"name": "X", "price": -Infinity}'),
+    ("/items", b'{"name": "X", "price": 1e400}'),
+    ("/items", {"name": "X", "price": "1e1000000"}),
+    ("/items", {"name": "X", "price": "-0.01"}),
+    ("/items", {"name": "X", "price": "0.001"}),
+    ("/items", {"name": "X", "price": "1000000000000000.00"}),
+    ("/items", b'{"name": "X", "price": ' + b"9" * 5_000 + b"}"),
+    ("/items", {"name": "X", "price": "1", "category_id": 2**63}),
+    ("/items", {"name": "X", "price": "1", "category_id": -(2**63) - 1}),
+    ("/items", {"name": "X", "price": "1", "category_id": 10**400}),
+    ("/items", {"name": "X", "price": "1", "category_id": 0}),
+    ("/items", {"name": "X", "price": "1", "category_id": 1.5}),
+    ("/items", {"name": "X", "price": "1", "description": "x" * 10_001}),
+    ("/accounts", {"user_id": 2**63, "balance": "1"}),
+    ("/accounts", {"user_id": 1, "balance": "-1"}),
+    ("/transfers", {"source_id": 2**63, "target_id": 1, "amount": "1"}),
+    ("/documents", {"title": "T", "text": "x", "embedding": [0.1]}),
+    ("/documents", {"title": "T", "text": "\x00"}),
+    ("/documents", b'{"title": "T", "text": "x", "embedding": [' + b"NaN," * 383 + b"1]}"),
+    ("/documents/search", {"text": "x", "k": 0}),
+    ("/documents/search", {"text": "x", "k": -1}),
+    ("/documents/search", {"text": "x", "k": 101}),
+    ("/documents/search", {"embedding": [0.0] * 383}),
+    ("/documents/search", {"embedding": [1e308] * 384}),
+    ("/documents/search", {"text": "x", "embedding": [0.0] * 384}),
+    ("/documents/search", {}),
 ]
 POSTS = [
     {"title": "T", "published_at": "2026-01-01T00:00:00"},
@@ -99,28 +98,27 @@ ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body"), BODIES, ids=lambda value: ascii(value)[:60])
-async def test_a_hostile_body_is_refused(client: AsyncClient, method: str, path: str, body: Any) -> None:
+async def test_a_hostile_body_is_refused(client: AsyncClient) -> None:
     """The answer is a problem with a 4xx status, whatever is in the body."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    answer = await client.request(method, path, content=content, headers={"content-type": "application/json"})
-    assert 400 <= answer.status_code < 500, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
+    wrong = {}
+    for path, body in BODIES:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        answer = await client.post(path, content=content, headers={"content-type": "application/json"})
+        if not is_refusal(answer):
+            wrong[path, content[:100]] = answer.status_code, answer.text
+    assert not wrong
 
 
-@pytest.mark.parametrize("post", POSTS, ids=lambda value: ascii(value)[:60])
-async def test_a_hostile_post_is_refused(client: AsyncClient, user: dict[str, Any], post: Any) -> None:
+async def test_a_hostile_post_is_refused(client: AsyncClient, user: dict[str, Any]) -> None:
     """A time that is naive, or leaves the calendar in UTC, is refused, and so is a field too many."""
-    answer = await client.post(f"/users/{user['id']}/posts", json=post)
-    assert answer.status_code == 422, answer.text
+    answers = [await client.post(f"/users/{user['id']}/posts", json=post) for post in POSTS]
+    assert [answer.status_code for answer in answers] == [422] * len(POSTS)
 
 
-@pytest.mark.parametrize("path", ADDRESSES, ids=lambda value: value[:60])
-async def test_a_hostile_address_is_refused(client: AsyncClient, path: str) -> None:
+async def test_a_hostile_address_is_refused(client: AsyncClient) -> None:
     """An id that no column holds, a limit out of bounds, a sort or filter that is not offered: 4xx."""
-    answer = await client.get(path)
-    assert 400 <= answer.status_code < 500, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
+    answers = {path: await client.get(path) for path in ADDRESSES}
+    assert not {path: answer.text for path, answer in answers.items() if not is_refusal(answer)}
 
 
 async def test_a_body_too_large_is_refused(client: AsyncClient) -> None:
@@ -142,3 +140,8 @@ async def test_a_problem_tells_nothing_of_the_inside(client: AsyncClient, user: 
     assert answer.status_code == 409
     for secret in ("INSERT", "uq_users", "users.email", "sqlalchemy", "Traceback", user["email"]):
         assert secret.lower() not in answer.text.lower()
+
+
+def is_refusal(answer: Response) -> bool:
+    """Whether it is the client's error, told as a problem."""
+    return 400 <= answer.status_code < 500 and answer.headers["content-type"] == "application/problem+json"

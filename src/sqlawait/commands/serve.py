@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import tempfile
 
 import uvicorn
 from rich.console import Console
 from sqlalchemy import make_url
-from uvicorn.supervisors import Multiprocess
 
 from sqlawait import Database
 from sqlawait.commands import migrations
+from sqlawait.exceptions import ConfigurationError
 from sqlawait.service import demo
 from sqlawait.service.embedder import embedder
 from sqlawait.service.settings import Settings
@@ -42,17 +43,27 @@ def serve(*, host: str, port: int, workers: int, with_demo: bool | None) -> None
     migrations.upgrade(url=settings.database_url)
     if with_demo or (with_demo is None and url.get_backend_name() == "sqlite"):
         asyncio.run(_load_demo(settings))
-    config = uvicorn.Config(
-        "sqlawait.service.main:app", host=host, port=port, workers=workers, timeout_graceful_shutdown=30
-    )
-    with config.bind_socket() as sock, tempfile.TemporaryDirectory(prefix="sqlawait-") as metrics:
-        _print_addresses(f"http://{host}:{sock.getsockname()[1]}", url.render_as_string())
-        server = uvicorn.Server(config)
-        if workers == 1:
-            server.run(sockets=[sock])
-        else:
+    port = _free_port(host, port)
+    _print_addresses(f"http://{host}:{port}", url.render_as_string())
+    with tempfile.TemporaryDirectory(prefix="sqlawait-") as metrics:
+        if workers > 1:
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", metrics)  # so that any worker answers for all
-            Multiprocess(config, target=server.run, sockets=[sock]).run()
+        uvicorn.run(
+            "sqlawait.service.main:app", host=host, port=port, workers=workers, timeout_graceful_shutdown=30
+        )
+
+
+def _free_port(host: str, port: int) -> int:
+    """Make sure of the port before the addresses are printed; 0 becomes one that is free."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.create_server((host, port), family=family) as server:
+            free: int = server.getsockname()[1]
+            return free
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port} ({error.strerror}); take another with --port, or --port 0"
+        ) from error
 
 
 async def _load_demo(settings: Settings) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Numeric
 from sqlalchemy.dialects.mysql import DATETIME
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
 class Cents(TypeDecorator[Decimal]):
@@ -31,6 +31,10 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime
     cache_ok = True
 
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[datetime]:
+        """MySQL's DATETIME keeps whole seconds unless told otherwise."""
+        return DATETIME(fsp=6) if dialect.name in {"mysql", "mariadb"} else DateTime()
+
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Write the reading."""
         return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
@@ -40,21 +44,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
-class UtcDateTimeMicroseconds(UtcDateTime):
-    """The same for MySQL, whose DATETIME keeps whole seconds unless told otherwise."""
-
-    impl = DATETIME(fsp=6)
-    cache_ok = True
-
-
 Id = BigInteger().with_variant(Integer(), "sqlite")
 """64 bits; SQLite counts up only an INTEGER primary key, which has 64 bits there."""
 
-Instant = (
-    DateTime(timezone=True)
-    .with_variant(UtcDateTime(), "sqlite")
-    .with_variant(UtcDateTimeMicroseconds(), "mysql", "mariadb")
-)
+Instant = DateTime(timezone=True).with_variant(UtcDateTime(), "sqlite", "mysql", "mariadb")
 """A point in time, aware, to the microsecond."""
 
 Money = Numeric(18, 2).with_variant(Cents(), "sqlite")

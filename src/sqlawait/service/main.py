@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI, Request, Response
 
 from sqlawait import Database
@@ -12,6 +15,7 @@ from sqlawait.service.docs import add_docs
 from sqlawait.service.embedder import embedder
 from sqlawait.service.routers import accounts, categories, documents, health, items, reports, users
 from sqlawait.service.settings import Settings
+from sqlawait.tracing import trace_statements
 
 ROUTERS = [module.router for module in (users, items, categories, accounts, documents, reports, health)]
 
@@ -25,7 +29,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     metrics = Metrics()
     db = Database(settings.database_url, pool_size=settings.pool_size, observers=[metrics])
-    app = FastAPI(title="sqlawait", docs_url=None, redoc_url=None)
+
+    @asynccontextmanager
+    async def observe(_: FastAPI) -> AsyncIterator[None]:
+        metrics.time_statements(db.engine.sync_engine)
+        trace_statements(db.engine.sync_engine)
+        yield
+
+    app = FastAPI(
+        title="sqlawait",
+        lifespan=observe,
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"logs": False},  # they would hold exceptions' messages, which quote values
+    )
     app.state.embedder = embedder(settings.embedder)
     app.state.metrics = metrics
     app.add_middleware(CountRequests, metrics=metrics)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import hypot
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -36,6 +36,11 @@ def to_utc(value: datetime) -> datetime:
     return value
 
 
+def to_cents(value: Decimal) -> Decimal:
+    """Write an amount with two decimals, as the database gives it back."""
+    return value.quantize(Decimal("0.01"))
+
+
 def directed(vector: list[float]) -> list[float]:
     """Refuse a vector that points nowhere, or is longer than 32-bit floats can square."""
     if not 1e-6 < hypot(*vector) < 1e6:
@@ -47,7 +52,9 @@ Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Name = Annotated[str, Str(min_length=1, max_length=100, pattern=NO_NUL)]
 Title = Annotated[str, Str(min_length=1, max_length=200, pattern=NO_NUL)]
 Text = Annotated[str, Str(max_length=10_000, pattern=NO_NUL)]
-Amount = Annotated[Decimal, Field(ge=0, max_digits=16, decimal_places=2, examples=["10.00"])]
+Amount = Annotated[
+    Decimal, Field(ge=0, max_digits=16, decimal_places=2, examples=["10.00"]), AfterValidator(to_cents)
+]
 PositiveAmount = Annotated[Amount, Field(gt=0)]
 Instant = Annotated[AwareDatetime, AfterValidator(to_utc)]
 Email = Annotated[EmailStr, AfterValidator(str.lower)]
@@ -68,6 +75,10 @@ class Row(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+LEFT_OUT: Any = Field(default=None)
+"""The default of a field that may be left out, but not be null."""
+
+
 class UserCreate(Body):
     email: Email
     name: Name
@@ -76,8 +87,8 @@ class UserCreate(Body):
 class UserPatch(Body):
     """What is left out stays as it is."""
 
-    email: Email = Field(default=None)
-    name: Name = Field(default=None)
+    email: Email = LEFT_OUT
+    name: Name = LEFT_OUT
 
 
 class UserRead(Row):

@@ -1,0 +1,72 @@
+"""Spans of statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from sqlawait import Database
+from sqlawait.tracing import trace_statements
+
+
+@pytest.fixture
+def exporter() -> InMemorySpanExporter:
+    """Where finished spans arrive."""
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def provider(exporter: InMemorySpanExporter) -> Iterator[TracerProvider]:
+    """A provider that hands each span over as it ends."""
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    yield provider
+    provider.shutdown()
+
+
+async def test_a_statement_has_a_span_under_the_current_one(
+    url: str, provider: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
+    """It says what ran where, with placeholders for the values."""
+    async with Database(url) as db:
+        trace_statements(db.engine.sync_engine, provider=provider)
+        with provider.get_tracer("test").start_as_current_span("outer") as outer:
+            async with db.session() as session:
+                await session.execute(text("SELECT :secret AS x"), {"secret": "a value"})
+    span = next(span for span in exporter.get_finished_spans() if span.name == "SELECT")
+    assert span.parent == outer.get_span_context()
+    assert span.attributes is not None
+    assert span.attributes["db.system.name"] == db.dialect
+    assert span.attributes["db.operation.name"] == "SELECT"
+    assert "a value" not in span.to_json()
+
+
+async def test_a_failed_statement_is_a_failed_span(
+    url: str, provider: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
+    """It says the class of the error; the driver's message may quote values and is left out."""
+    async with Database(url) as db:
+        trace_statements(db.engine.sync_engine, provider=provider)
+        async with db.session() as session:
+            with pytest.raises(DBAPIError):
+                await session.execute(text("SELECT * FROM nowhere"))
+    (failed,) = [span for span in exporter.get_finished_spans() if span.status.status_code is StatusCode.ERROR]
+    assert failed.name == "SELECT"
+    assert not failed.events
+    assert failed.status.description is None
+
+
+async def test_without_a_provider_nothing_is_recorded(url: str) -> None:
+    """Tracing that nobody set up neither fails nor leaves anything behind on the connection."""
+    async with Database(url) as db:
+        trace_statements(db.engine.sync_engine)
+        async with db.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+            assert "sqlawait_span" not in (await connection.get_raw_connection()).info
