@@ -38,7 +38,7 @@ def summary(account_id: int, amounts: list[Decimal]) -> AccountSummary:
     return AccountSummary(
         account_id=account_id,
         entries=len(amounts),
-        received=sum((amount for amount in amounts if amount > 0), Decimal(0)),
-        spent=-sum((amount for amount in amounts if amount < 0), Decimal(0)),
+        received=sum((amount for amount in amounts if amount > 0), Decimal("0.00")),
+        spent=-sum((amount for amount in amounts if amount < 0), Decimal("0.00")),
         median=median(amounts),
     )
