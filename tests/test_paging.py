@@ -29,18 +29,17 @@ from sqlalchemy import (
     Uuid,
     func,
     insert,
-    make_url,
     select,
     text,
 )
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, joinedload, mapped_column, relationship
 
 from sqlawait.cursors import MAX_LENGTH
+from sqlawait.database import Database
 from sqlawait.exceptions import ConfigurationError, InvalidCursor, InvalidRequest
 from sqlawait.paging import MAX_OFFSET, OffsetPage, Page, keyset, offset
+from sqlawait.session import AsyncSession
 
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "mysql": "mysql+asyncmy"}
 NAMES = ["", "a", "A", "ä", "Zoë", "zz", "名前", "🙂", "a b", "a_b", "%", "'", '"', "\\", "e\u0301", "é"]
 
 
@@ -128,36 +127,24 @@ def things(count: int = 60) -> list[dict[str, Any]]:
 @pytest.fixture
 async def session(url: str) -> AsyncIterator[AsyncSession]:
     """A session on a database that holds the things."""
-    address = make_url(url)
-    engine = create_async_engine(address.set(drivername=DRIVERS[address.drivername]))
-    try:
-        async with engine.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all)
-            await connection.execute(insert(Thing), things())
+    async with Database(url, pool_size=1) as db:
+        await db.create_all(Base.metadata)
+        async with db.transaction() as writer:
+            await writer.execute(insert(Thing), things())
             parts = [{"thing_id": n % 20 + 1, "id": n, "label": f"p{n}", "extra": {"n": n}} for n in range(50)]
-            await connection.execute(insert(Part), parts)
-        async with AsyncSession(engine) as session:
+            await writer.execute(insert(Part), parts)
+        async with db.session() as session:
             yield session
-    finally:
-        await engine.dispose()
 
 
 def dialect(session: AsyncSession) -> str:
     return session.get_bind().dialect.name
 
 
-async def page(
-    session: AsyncSession, statement: Select[Any], limit: int, cursor: str | None = None
-) -> Page[Any]:
-    """What a session's verb does: one await between two pure functions."""
-    query = keyset(statement, dialect=dialect(session), limit=limit, cursor=cursor)
-    return query.page((await session.execute(query.statement)).unique().all())
-
-
 async def walk(session: AsyncSession, statement: Select[Any], limit: int) -> list[Any]:
     """Every item, by ``next`` to the end; on the way back, ``previous`` must give the same pages."""
     forward: list[list[Any]] = []
-    current = await page(session, statement, limit)
+    current = await session.page(statement, limit=limit)
     assert current.previous is None
     while True:
         assert len(current.items) <= limit
@@ -165,10 +152,10 @@ async def walk(session: AsyncSession, statement: Select[Any], limit: int) -> lis
         if current.next is None:
             break
         assert len(current.items) == limit
-        current = await page(session, statement, limit, current.next)
+        current = await session.page(statement, limit=limit, cursor=current.next)
     backward = [current.items]
     while current.previous is not None:
-        current = await page(session, statement, limit, current.previous)
+        current = await session.page(statement, limit=limit, cursor=current.previous)
         backward.append(current.items)
     backward.reverse()
     # pages are cut from the end on the way back: the rows are the same, the cuts may differ
@@ -225,9 +212,9 @@ async def test_walk_by_each_type(session: AsyncSession) -> None:
 
 async def test_pages_hold_what_was_selected(session: AsyncSession) -> None:
     """An entity is an item, several columns are a named tuple, and the sort values do not show."""
-    entities = await page(session, select(Thing).order_by(Thing.rank.desc()), 3)
+    entities = await session.page(select(Thing).order_by(Thing.rank.desc()), limit=3)
     assert all(isinstance(item, Thing) for item in entities.items)
-    columns = await page(session, select(Thing.id, Thing.title.label("heading")).order_by(Thing.title), 3)
+    columns = await session.page(select(Thing.id, Thing.title.label("heading")).order_by(Thing.title), limit=3)
     first, *_ = columns.items
     assert (first.id, first.heading) == tuple(first)
 
@@ -264,24 +251,24 @@ async def test_tables_subqueries_and_expressions(session: AsyncSession) -> None:
 async def test_page_is_stable_while_rows_come_and_go(session: AsyncSession) -> None:
     """A row added or deleted before the place moves nothing; offset pages would skip or repeat."""
     statement = select(Thing.id).order_by(Thing.id)
-    first = await page(session, statement, 10)
+    first = await session.page(statement, limit=10)
     await session.execute(text("DELETE FROM parts"))
     await session.execute(text("DELETE FROM things WHERE id <= 5"))
-    second = await page(session, statement, 10, first.next)
+    second = await session.page(statement, limit=10, cursor=first.next)
     assert second.items == list(range(11, 21))
-    back = await page(session, statement, 10, second.previous)
+    back = await session.page(statement, limit=10, cursor=second.previous)
     assert back.items == [6, 7, 8, 9, 10]
 
 
 async def test_empty_page_leads_back(session: AsyncSession) -> None:
     """When every row after the place is gone, ``previous`` still gives the whole last page."""
     statement = select(Thing.id).order_by(Thing.id)
-    first = await page(session, statement, 10)
+    first = await session.page(statement, limit=10)
     await session.execute(text("DELETE FROM parts"))
     await session.execute(text("DELETE FROM things WHERE id > 10"))
-    second = await page(session, statement, 10, first.next)
+    second = await session.page(statement, limit=10, cursor=first.next)
     assert (second.items, second.next) == ([], None)
-    assert (await page(session, statement, 10, second.previous)).items == first.items
+    assert (await session.page(statement, limit=10, cursor=second.previous)).items == first.items
 
 
 async def test_offset_pages(session: AsyncSession) -> None:
@@ -289,9 +276,7 @@ async def test_offset_pages(session: AsyncSession) -> None:
     statement = select(Thing.id).order_by(Thing.rank)
     seen: list[int] = []
     while True:
-        query = offset(statement, dialect=dialect(session), limit=25, offset=len(seen))
-        total = await session.scalar(query.count)
-        result = query.page((await session.execute(query.statement)).all(), total)
+        result = await session.offset_page(statement, limit=25, offset=len(seen), total=True)
         seen += result.items
         assert (result.total, result.limit) == (60, 25)
         if not result.more:
@@ -331,7 +316,7 @@ async def test_forged_values_are_refused_or_harmless(session: AsyncSession) -> N
         for value in values:
             forged = encode(Cursor((value, 1)[: len(query.keys)]), query.place)
             try:
-                await page(session, statement, 3, forged)
+                await session.page(statement, limit=3, cursor=forged)
             except InvalidCursor:
                 continue
 

@@ -33,6 +33,8 @@ from sqlalchemy.orm.interfaces import ORMOption
 from sqlawait.backends import Backend, backend_of
 from sqlawait.bulk import BulkRows
 from sqlawait.exceptions import NotFound, ReadOnly
+from sqlawait.paging import OffsetPage, Page, keyset
+from sqlawait.paging import offset as offset_query
 
 T = TypeVar("T")
 
@@ -107,6 +109,44 @@ class AsyncSession(SQLAlchemyAsyncSession):
     ) -> bool:
         """Whether any row of a model matches, or a select has any row."""
         return bool((await self.execute(select(_rows(source, where, equals).exists()))).scalar_one())
+
+    async def page(self, statement: Select[T], *, limit: int, cursor: str | None = None) -> Page[T]:
+        """One keyset page of a select, in its order.
+
+        Parameters:
+            statement: the select, with its ORDER BY; see :func:`sqlawait.paging.keyset` for what can be paged.
+            limit: how many rows at most.
+            cursor: ``next`` or ``previous`` of another page of the same select; None is the first page.
+
+        Raises:
+            InvalidCursor: the cursor was changed, or made for another query.
+            ConfigurationError: the select cannot be paged; the message says why.
+
+        Example::
+
+            page = await session.page(select(User).order_by(User.name), limit=20)
+            more = await session.page(select(User).order_by(User.name), limit=20, cursor=page.next)
+        """
+        query = keyset(statement, dialect=self._backend.name, limit=limit, cursor=cursor)
+        return query.page((await self.execute(query.statement)).unique().all())
+
+    async def offset_page(
+        self, statement: Select[T], *, limit: int, offset: int = 0, total: bool = False
+    ) -> OffsetPage[T]:
+        """One page of a select by its offset, which costs what all the rows before it cost.
+
+        Parameters:
+            statement: the select, with its ORDER BY.
+            limit: how many rows at most.
+            offset: how many rows to leave out, at most :data:`sqlawait.paging.MAX_OFFSET`.
+            total: also count all rows, in a second statement.
+
+        Raises:
+            InvalidRequest: the offset is negative or too far in.
+        """
+        query = offset_query(statement, dialect=self._backend.name, limit=limit, offset=offset)
+        rows = (await self.execute(query.statement)).unique().all()
+        return query.page(rows, (await self.execute(query.count)).scalar_one() if total else None)
 
     async def exec(self, statement: Executable, **options: Any) -> Result[Any] | ScalarResult[Any]:
         """Execute as SQLModel's session does: a select of one thing gives its values, any other gives rows."""
