@@ -180,7 +180,7 @@ class LazyLoad(GuardError, MissingGreenlet):
     """An attribute that is not loaded was touched where no SQL can run."""
 
     guard = "lazy-load"
-    code = None  # the message says more than the page that SQLAlchemy would link to
+    code = ""  # the message says more than the page that SQLAlchemy would link to
 
 
 class NPlusOne(GuardError):

@@ -12,7 +12,8 @@ from tests.guards.shop import Base, Customer, Findings, Order
 DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg", "mysql+asyncmy", "mysql+aiomysql")
 
 
-async def _stocked(engine: AsyncEngine) -> None:
+async def stocked(engine: AsyncEngine) -> None:
+    """Make the tables: 20 customers with two orders each."""
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
         await connection.execute(insert(Customer), [{"id": number} for number in range(1, 21)])
@@ -27,7 +28,7 @@ async def any_engine(request: pytest.FixtureRequest) -> AsyncIterator[AsyncEngin
     name, _, _ = request.param.partition("+")
     url = make_url(request.getfixturevalue(f"{name}_url")).set(drivername=request.param)
     engine = create_async_engine(url)
-    await _stocked(engine)
+    await stocked(engine)
     yield engine
     await engine.dispose()
 
@@ -36,7 +37,7 @@ async def any_engine(request: pytest.FixtureRequest) -> AsyncIterator[AsyncEngin
 async def engine(sqlite_url: str) -> AsyncIterator[AsyncEngine]:
     """The same on SQLite only, for what does not depend on the driver."""
     engine = create_async_engine(make_url(sqlite_url).set(drivername="sqlite+aiosqlite"))
-    await _stocked(engine)
+    await stocked(engine)
     yield engine
     await engine.dispose()
 

@@ -99,7 +99,7 @@ def _before_cursor(
     scope = current_scope()
     held: Held | None = connection.info.get(leaked_connection.KEY)
     running = _Running(guards, scope, statement, parameters, held)
-    if scope is not None and guards.on("n-plus-one") and n_plus_one.counts(context):
+    if scope is not None and guards.on("n-plus-one") and n_plus_one.counts(statement, context):
         tally = n_plus_one.count(scope, statement, parameters, context, running.stack)
         if (
             guards.actions["n-plus-one"] == "raise"
@@ -216,9 +216,8 @@ def scope_ended(scope: Scope) -> None:
         GuardError: of a guard that is set to raise.
     """
     if scope.guards.actions["n-plus-one"] == "log":
-        for tally in scope.tallies.values():
-            if n_plus_one.too_many(scope, tally):
-                n_plus_one.report(scope, tally)
+        for tally in n_plus_one.worst(scope):
+            n_plus_one.report(scope, tally)
     scope.tallies.clear()
     leaked_connection.scope_ended(scope)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Select
+from sqlalchemy import Column, Select, inspect
+from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter
 
@@ -43,13 +44,12 @@ class Tally:
         return len(self.values)
 
 
-def counts(context: Any) -> bool:
+def counts(sql: str, context: Any) -> bool:
     """Whether a statement can be part of an N+1: a SELECT that the application asked for."""
     if context is None or context.executemany or context.execution_options.get(EAGER):
         return False
-    if context.compiled is None:  # a string of SQL without a statement object
-        return bool(context.statement and context.statement.lstrip()[:6].upper() == "SELECT")
-    return bool(context.isddl is False and context.compiled.statement.is_select)
+    statement = _statement(context)
+    return bool(statement is not None and statement.is_select) or sql.lstrip()[:6].upper() == "SELECT"
 
 
 def count(scope: Scope, sql: str, parameters: Any, context: Any, stack: Stack) -> Tally:
@@ -65,9 +65,17 @@ def count(scope: Scope, sql: str, parameters: Any, context: Any, stack: Stack) -
 
 
 def too_many(scope: Scope, tally: Tally) -> bool:
-    """Whether a tally has just become a finding."""
-    repeats = scope.guards.limits.repeats
-    return tally.distinct >= repeats and not _is_page(_statement(tally.context))
+    """Whether a tally is a finding."""
+    return tally.distinct >= scope.guards.limits.repeats and not _is_page(_statement(tally.context))
+
+
+def worst(scope: Scope) -> list[Tally]:
+    """The findings of a request: of several statements from one line, the one whose fix says most."""
+    found: dict[Stack, Tally] = {}
+    for (_, stack), tally in scope.tallies.items():
+        if too_many(scope, tally) and (stack not in found or LAZY in tally.context.execution_options):
+            found[stack] = tally
+    return list(found.values())
 
 
 def report(scope: Scope, tally: Tally) -> None:
@@ -108,7 +116,7 @@ def describe(tally: Tally) -> tuple[str, str, dict[str, Site]]:
 
 
 def _statement(context: Any) -> Any:
-    return context.compiled.statement if context.compiled is not None else None
+    return context.invoked_statement if context.compiled is not None else None
 
 
 def _is_page(statement: Any) -> bool:
@@ -123,23 +131,22 @@ def _is_page(statement: Any) -> bool:
 
 
 def _looked_up(statement: Any) -> tuple[str, str] | None:
-    """The entity and column of a ``WHERE column = :value``."""
-    where = statement.whereclause if isinstance(statement, Select) else None
-    if where is None:
+    """The entity and the column of a ``WHERE column = :value``."""
+    if not isinstance(statement, Select) or statement.whereclause is None:
         return None
-    for part in visitors.iterate(where):
-        if (
-            isinstance(part, BinaryExpression)
-            and part.operator is operators.eq
-            and isinstance(part.right, BindParameter)
-        ):
-            column: Any = part.left
-            entity = column._annotations.get("parententity")
-            key = column._annotations.get("proxy_key", getattr(column, "key", None))
-            table = getattr(column, "table", None)
-            name = entity.class_.__name__ if entity is not None else getattr(table, "name", None)
-            if name and key:
-                return name, key if entity is not None else f"c.{key}"
+    entity = statement.column_descriptions[0].get("entity")
+    for part in visitors.iterate(statement.whereclause):
+        if not isinstance(part, BinaryExpression) or part.operator is not operators.eq:
+            continue
+        column = part.left if isinstance(part.right, BindParameter) else part.right
+        if not isinstance(column, Column):
+            continue
+        if isinstance(entity, type):
+            mapper: Mapper[Any] = inspect(entity)
+            table = column.table
+            if table is mapper.local_table:
+                return entity.__name__, mapper.get_property_by_column(column._deannotate()).key
+        return str(column.table), f"c.{column.key}"
     return None
 
 
@@ -151,4 +158,4 @@ def _fingerprint(parameters: Any) -> int:
         return hash(repr(values))
 
 
-__all__ = ["EAGER", "LAZY", "Tally", "count", "counts", "describe", "report", "too_many"]
+__all__ = ["EAGER", "LAZY", "Tally", "count", "counts", "describe", "report", "too_many", "worst"]

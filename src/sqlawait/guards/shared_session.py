@@ -38,6 +38,7 @@ OPERATIONS = (
     "stream_scalars",
 )
 _USER = "_sqlawait_user"
+_FOUND = "_sqlawait_shared"
 
 
 class _User:
@@ -92,7 +93,10 @@ def _watched(name: str, operation: Callable[..., Coroutine[Any, Any, Any]]) -> C
         state = session.__dict__
         other: _User | None = state.get(_USER)
         if other is not None:
-            if other.task is not user.task and (other.task is None or not other.task.done()):
+            if other.task is not user.task and not state.get(_FOUND):
+                state[_FOUND] = (
+                    True  # one finding a session: what follows, its close above all, must go through
+                )
                 _report(other, user)
             return await operation(session, *args, **kwargs)
         state[_USER] = user
@@ -117,12 +121,6 @@ def _report(first: _User, second: _User) -> None:
         return
     guards, scope = chosen
     here, there = second.site() or app_site(), first.site()
-    if (
-        scope is not None
-        and not scope.first("shared-session", here, there)
-        and guards.actions["shared-session"] == "log"
-    ):
-        return
     guards.report(
         "shared-session",
         f"task {second.name!r} calls {second.operation}() at {here or 'a library'} on a session that task"

@@ -33,6 +33,7 @@ _BOUNDARIES = {
     "starlette",
     "uvicorn",
     "_pytest",
+    "pytest",
     "pluggy",
     "anyio",
     "pytest_asyncio",
