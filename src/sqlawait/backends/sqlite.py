@@ -54,9 +54,9 @@ class SQLite(Backend):
     extra: ClassVar[str] = "all"
 
     def connect_args(self, url: URL, timeouts: Timeouts, *, pgbouncer: bool) -> dict[str, Any]:
-        """Driver's own transactions off: it would open them late and never for a SELECT."""
+        """The driver's own transactions are off: it opens them late, and never for a SELECT."""
         del url, pgbouncer
-        return {"isolation_level": None, "timeout": timeouts.lock}
+        return {"isolation_level": None, "timeout": timeouts.lock, "check_same_thread": False}
 
     def pool_size(self, url: URL, size: int) -> int:
         """One connection is the whole of a database in memory."""
