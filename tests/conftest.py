@@ -32,7 +32,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL 18 with pgvector for the run."""
-    with EmbeddedPostgres(settings={"max_connections": "300"}) as server:
+    with EmbeddedPostgres(settings={"max_connections": "300", "deadlock_timeout": "50ms"}) as server:
         yield server
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, MultipleResultsFound
+from sqlalchemy.orm import joinedload
 
 from models import Counter, Post, User
 from sqlawait import Database, NotFound, ReadOnly
@@ -66,6 +67,20 @@ async def test_first_one_all(db: Database) -> None:
             await session.one(ordered.where(User.id < 0))
         with pytest.raises(MultipleResultsFound):
             await session.one(ordered)
+
+
+async def test_equal_values_are_not_taken_for_one(db: Database) -> None:
+    """Values of columns stay one a row; objects with a joined collection come once each, with all of it."""
+    async with db.transaction() as session:
+        for number in range(3):
+            user = await session.create(User, email=f"{number}@example.com", level=7)
+            for title in ("one", "two"):
+                await session.create(Post, user_id=user.id, title=title)
+        session.expire_all()
+        assert await session.all(select(User.level)) == [7, 7, 7]
+        users = await session.all(select(User).options(joinedload(User.posts)).order_by(User.id))
+        assert [len(user.posts) for user in users] == [2, 2, 2]
+        assert len(await session.all(select(User).join(User.posts))) == 6
 
 
 async def test_count_and_exists_take_a_model_or_a_select(db: Database) -> None:

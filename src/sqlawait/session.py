@@ -69,7 +69,7 @@ class AsyncSession(SQLAlchemyAsyncSession):
             sqlalchemy.exc.MultipleResultsFound: several rows match; use :meth:`first` or :meth:`find_all`.
         """
         statement = _matching(model, where, equals).limit(2)
-        return (await self.execute(statement)).scalars().unique().one_or_none()
+        return _values(await self.execute(statement)).one_or_none()
 
     async def find_all(self, model: type[T], /, *where: ColumnElement[bool], **equals: Any) -> list[T]:
         """All rows of ``model`` that match, in primary-key order."""
@@ -77,7 +77,7 @@ class AsyncSession(SQLAlchemyAsyncSession):
 
     async def first(self, statement: Select[T]) -> T | None:
         """The first row's object or value, or None; the statement is sent with LIMIT 1."""
-        return (await self.execute(statement.limit(1))).scalars().unique().first()
+        return _values(await self.execute(statement.limit(1))).first()
 
     async def one(self, statement: Select[T]) -> T:
         """The only row's object or value.
@@ -86,7 +86,7 @@ class AsyncSession(SQLAlchemyAsyncSession):
             NotFound: there is none.
             sqlalchemy.exc.MultipleResultsFound: there are several.
         """
-        found = (await self.execute(statement.limit(2))).scalars().unique().all()
+        found = _values(await self.execute(statement.limit(2))).all()
         if not found:
             raise NotFound(_subject(statement))
         if len(found) > 1:
@@ -95,7 +95,7 @@ class AsyncSession(SQLAlchemyAsyncSession):
 
     async def all(self, statement: Select[T]) -> list[T]:
         """Every row's object or value."""
-        return list((await self.execute(statement)).scalars().unique())
+        return list(_values(await self.execute(statement)))
 
     async def count(
         self, source: type[Any] | Select[Any], /, *where: ColumnElement[bool], **equals: Any
@@ -309,6 +309,15 @@ class ReaderSession(Session):
 def _refuse_writes(state: ORMExecuteState) -> None:
     if state.is_insert or state.is_update or state.is_delete:
         raise ReadOnly("an INSERT, UPDATE or DELETE was to be executed")
+
+
+def _values(result: Result[T]) -> ScalarResult[T]:
+    """Each row's first value; of objects whose collections were loaded by a join, each once.
+
+    SQLAlchemy insists on ``unique()`` for those and only for those, and keeps to itself that it does. To call it
+    always would drop values that happen to be equal.
+    """
+    return (result.unique() if result._unique_filter_state is not None else result).scalars()
 
 
 def _mapper(model: type[T]) -> Mapper[T]:
