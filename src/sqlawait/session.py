@@ -314,7 +314,7 @@ def _refuse_writes(state: ORMExecuteState) -> None:
 def _values(result: Result[T]) -> ScalarResult[T]:
     """Each row's first value; of objects whose collections were loaded by a join, each once.
 
-    SQLAlchemy insists on ``unique()`` for those and only for those, and keeps to itself that it does. To call it
+    SQLAlchemy insists on ``unique()`` for those and only those, and keeps to itself that it does. To call it
     always would drop values that happen to be equal.
     """
     return (result.unique() if result._unique_filter_state is not None else result).scalars()
