@@ -107,7 +107,7 @@ class Monitor:
         """Report the block that has just ended. This runs on the loop, so ``gap`` is its true length."""
         samples, self._samples = self._samples, Counter()
         late, self._late = self._late, 0.0
-        if late > self._interval and self._cpu() - self._cpu_at < gap / 2:
+        if late > self._interval and self._cpu() - self._cpu_at < self._after:
             return  # the machine was too busy to run this process: the watch itself came late
         (site, function, scope), _ = samples.most_common(1)[0]
         seconds = gap - self._interval / 2  # it began between two beats

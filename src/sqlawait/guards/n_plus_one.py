@@ -32,8 +32,10 @@ class Tally:
     """The executions of one statement from one line."""
 
     site: Site | None
-    context: Any
-    """The first execution's context: the names in the message come from it."""
+    statement: Any
+    """The statement object: the names in the message come from it. None for a string of SQL."""
+    lazy: tuple[str, Site | None, bool] | None
+    """Relationship, line that loaded the parent, and whether it is a collection, for a lazy load."""
     count: int = 0
     seconds: float = 0.0
     values: set[int] = field(default_factory=set)
@@ -57,7 +59,9 @@ def count(scope: Scope, sql: str, parameters: Any, context: Any, stack: Stack) -
     key = (sql, stack)
     tally = scope.tallies.get(key)
     if tally is None:
-        tally = scope.tallies[key] = Tally(innermost(stack), context)
+        # Nothing of the context is kept: it holds the connection, which may have to be collected.
+        lazy = context.execution_options.get(LAZY)
+        tally = scope.tallies[key] = Tally(innermost(stack), _statement(context), lazy)
     tally.count += 1
     if len(tally.values) < 1_000:
         tally.values.add(_fingerprint(parameters))
@@ -66,14 +70,14 @@ def count(scope: Scope, sql: str, parameters: Any, context: Any, stack: Stack) -
 
 def too_many(scope: Scope, tally: Tally) -> bool:
     """Whether a tally is a finding."""
-    return tally.distinct >= scope.guards.limits.repeats and not _is_page(_statement(tally.context))
+    return tally.distinct >= scope.guards.limits.repeats and not _is_page(tally.statement)
 
 
 def worst(scope: Scope) -> list[Tally]:
     """The findings of a request: of several statements from one line, the one whose fix says most."""
     found: dict[Stack, Tally] = {}
     for (_, stack), tally in scope.tallies.items():
-        if too_many(scope, tally) and (stack not in found or LAZY in tally.context.execution_options):
+        if too_many(scope, tally) and (stack not in found or tally.lazy):
             found[stack] = tally
     return list(found.values())
 
@@ -96,9 +100,8 @@ def report(scope: Scope, tally: Tally) -> None:
 
 def describe(tally: Tally) -> tuple[str, str, dict[str, Site]]:
     """The end of the message, the fix to paste, and the other line that matters."""
-    lazy = tally.context.execution_options.get(LAZY)
-    if lazy is not None:
-        name, loaded, many = lazy
+    if tally.lazy is not None:
+        name, loaded, many = tally.lazy
         option = f".options({'selectinload' if many else 'joinedload'}({name}))"
         where = f" at {loaded}" if loaded else " that loads the objects"
         return (
@@ -106,8 +109,7 @@ def describe(tally: Tally) -> tuple[str, str, dict[str, Site]]:
             option,
             {"loaded": loaded} if loaded else {},
         )
-    statement = _statement(tally.context)
-    one = _looked_up(statement) if statement is not None else None
+    one = _looked_up(tally.statement)
     if one is None:
         return "; read all rows at once, with where(column.in_(values))", "where(column.in_(values))", {}
     entity, column = one

@@ -1,0 +1,195 @@
+"""Blocking database calls are found at once, anything else by time; what does not block is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from typing import Self
+
+import pytest
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session
+from tests.guards.shop import Base, Customer, Findings
+
+from sqlawait.events import Finding
+from sqlawait.exceptions import BlockedLoop
+from sqlawait.guards import GuardMiddleware, Guards, Limits, blocked_loop
+
+DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
+
+
+@pytest.fixture
+def blocking(url: str) -> Iterator[Engine]:
+    """A blocking engine, as in a code base that has not moved yet."""
+    parsed = make_url(url)
+    engine = create_engine(parsed.set(drivername=DRIVERS[parsed.drivername]))
+    Base.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+async def test_a_blocking_session_on_the_loop_is_found_at_once(blocking: Engine, findings: Findings) -> None:
+    """However quick it is, with its line, and before it is sent."""
+    with (
+        Guards(blocked_loop="raise", observers=[findings]) as guards,
+        guards.scope("GET /customers"),
+        Session(blocking) as session,
+        pytest.raises(BlockedLoop, match="runs on the event loop"),
+    ):
+        session.get(Customer, 1)
+    (finding,) = findings
+    assert finding.site is not None
+    assert finding.site.function == "test_a_blocking_session_on_the_loop_is_found_at_once"
+    assert "run_sync" in finding.fix
+
+
+async def test_a_line_is_reported_once_a_request(blocking: Engine, findings: Findings) -> None:
+    """A loop over a blocking session is one mistake, not a hundred."""
+    with Guards(observers=[findings]) as guards, guards.scope("GET /customers"):
+        for _ in range(10):
+            with Session(blocking) as session:
+                session.get(Customer, 1)
+    assert len(findings.of("blocked-loop")) == 1
+
+
+async def test_silent_in_a_thread(blocking: Engine, findings: Findings) -> None:
+    """Blocking code in a thread is where it belongs."""
+
+    def work() -> None:
+        with Session(blocking) as session:
+            session.get(Customer, 1)
+
+    with Guards(blocked_loop="raise", observers=[findings]) as guards, guards.scope("GET /customers"):
+        await asyncio.to_thread(work)
+    assert findings == []
+
+
+def test_silent_without_a_loop(blocking: Engine, findings: Findings) -> None:
+    """A script may block."""
+    with (
+        Guards(blocked_loop="raise", observers=[findings]) as guards,
+        guards.scope("a script"),
+        Session(blocking) as session,
+    ):
+        session.get(Customer, 1)
+    assert findings == []
+
+
+async def test_silent_in_run_sync(any_engine: AsyncEngine, findings: Findings) -> None:
+    """The sync session inside of run_sync awaits below."""
+    with Guards(blocked_loop="raise", observers=[findings]) as guards, guards.scope("GET /customers"):
+        async with AsyncSession(any_engine) as session:
+            await session.run_sync(lambda sync: sync.get(Customer, 1))
+    assert findings == []
+
+
+async def test_silent_while_the_application_starts(blocking: Engine, findings: Findings) -> None:
+    """Nobody waits yet: creating tables or reading settings at the start is no mistake."""
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        with Session(blocking) as session:
+            session.execute(text("SELECT 1"))
+
+    async def nothing(*_: object) -> dict[str, object]:
+        return {}
+
+    guarded = GuardMiddleware(app, Guards(blocked_loop="raise", observers=[findings]))
+    await guarded({"type": "lifespan"}, nothing, nothing)
+    assert findings == []
+
+
+class Watched:
+    """A monitor on the running loop, and a way to wait for its finding."""
+
+    def __init__(self) -> None:
+        self.findings = Findings()
+        self.found = asyncio.Event()
+        self.guards = Guards(observers=[self.findings, self._note], limits=Limits(blocked_after=0.05))
+
+    def _note(self, event: object) -> None:
+        if isinstance(event, Finding):
+            self.found.set()
+
+    async def __aenter__(self) -> Self:
+        self.guards.install()
+        blocked_loop.watch(self.guards)
+        await beats(2)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        blocked_loop.unwatch()
+        self.guards.remove()
+
+
+async def beats(count: int) -> None:
+    """Let the monitor's beat come round."""
+    before = len(blocked_loop.lags())
+    while len(blocked_loop.lags()) < before + count:  # noqa: ASYNC110 # a beat is no event that one could await
+        await asyncio.sleep(0.001)
+
+
+def work(seconds: float) -> None:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        sum(range(1_000))
+
+
+@pytest.mark.parametrize("block", [time.sleep, work], ids=["waiting", "computing"])
+async def test_other_blocking_code_is_found_by_time(block: object) -> None:
+    """With the line that blocked, the request, and how long it really took."""
+    assert callable(block)
+    async with Watched() as watched:
+        with watched.guards.scope("GET /slow"):
+            block(0.3)
+            await asyncio.wait_for(watched.found.wait(), 5)
+    (finding,) = watched.findings.of("blocked-loop")
+    assert finding.seconds > 0.25
+    assert finding.site is not None
+    assert finding.site.function in {"test_other_blocking_code_is_found_by_time", "work"}
+    assert "in GET /slow" in finding.message
+    assert "to_thread" in finding.fix
+
+
+async def test_silent_while_the_loop_turns() -> None:
+    """Waiting, short work and work in threads do not block."""
+    async with Watched() as watched:
+        await asyncio.sleep(0.15)
+        for _ in range(20):
+            work(0.005)
+            await asyncio.sleep(0)
+        await asyncio.to_thread(time.sleep, 0.15)
+        await beats(2)
+    assert watched.findings == []
+
+
+async def test_every_request_that_waited_is_told() -> None:
+    """The blocked time counts for each request that ran meanwhile, not only for the one at fault."""
+    async with Watched() as watched:
+        with watched.guards.scope("GET /other") as other:
+            work(0.2)
+            await asyncio.wait_for(watched.found.wait(), 5)
+    assert other.blocked > 0.15
+
+
+async def test_nothing_is_left_behind() -> None:
+    """The watching thread ends with the watch."""
+    async with Watched():
+        assert any(thread.name == "sqlawait-loop-watch" for thread in threading.enumerate())
+    assert not any(thread.name == "sqlawait-loop-watch" for thread in threading.enumerate())
+
+
+def test_a_loop_that_was_not_told_to_stop_watching_is_let_go() -> None:
+    """Where the loop ends without a word, the thread notices and ends too."""
+    guards = Guards(limits=Limits(blocked_after=0.02))
+    before = threading.active_count()
+
+    async def run() -> None:
+        blocked_loop.watch(guards)
+
+    asyncio.run(run())
+    (thread,) = [one for one in threading.enumerate() if one.name == "sqlawait-loop-watch"]
+    thread.join(5)
+    assert threading.active_count() == before
