@@ -11,6 +11,7 @@
     ├── InvalidRequest              the client's input is wrong (HTTP 422)
     │   ├── InvalidCursor
     │   ├── InvalidValue            a value that no column of its type can hold
+    │   ├── InvalidVector
     │   └── NotAllowed              a filter or sort that is not on the allow-list
     ├── NotFound                    no such row (HTTP 404)
     ├── Unsupported                 this database cannot do that
@@ -103,6 +104,13 @@ class InvalidValue(InvalidRequest):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"a value does not fit its column ({reason}); check its range and its characters")
+
+
+class InvalidVector(InvalidRequest):
+    """A vector that its column cannot hold or compare."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the vector does not fit its column ({reason}); send one that does")
 
 
 class NotAllowed(InvalidRequest):
@@ -231,6 +239,7 @@ __all__ = [
     "InvalidCursor",
     "InvalidRequest",
     "InvalidValue",
+    "InvalidVector",
     "LazyLoad",
     "LeakedConnection",
     "NPlusOne",

@@ -13,7 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from sqlawait.backends.base import Backend
-from sqlawait.exceptions import CommitUnknown, DatabaseAway, InvalidValue
+from sqlawait.exceptions import CommitUnknown, DatabaseAway, InvalidRequest, InvalidValue
 
 T = TypeVar("T")
 
@@ -45,6 +45,8 @@ def _name_errors(engine: Engine) -> None:
             return DatabaseAway(_reason(error, "no answer in time"))
         if isinstance(error, CommitUnknown):
             context.is_disconnect = True  # whatever state that connection is in, nobody shall have it
+        if isinstance(error, InvalidRequest):
+            return error  # a column type of ours refused a value: it needs no wrapping
         if isinstance(error, (OverflowError, UnicodeEncodeError)) and context.statement is not None:
             return InvalidValue(type(error).__name__)
         return None

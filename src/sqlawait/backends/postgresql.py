@@ -63,7 +63,12 @@ class PostgreSQL(Backend):
             # a prepared statement lives in one server connection, the next transaction may get another
             arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
         else:
-            arguments["server_settings"] = {"application_name": "sqlawait", **_settings(timeouts)}
+            arguments["server_settings"] = {
+                "application_name": "sqlawait",
+                # pgvector's: go on until LIMIT and WHERE are satisfied, not until 40 neighbours were looked at
+                "hnsw.iterative_scan": "strict_order",
+                **_settings(timeouts),
+            }
         return arguments
 
     def prepare(self, engine: Engine, timeouts: Timeouts, *, pgbouncer: bool) -> None:

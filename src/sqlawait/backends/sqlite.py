@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.dml import Insert
 
 from sqlawait.backends.base import Backend, Failure, Timeouts, option
+from sqlawait.backends.sqlite_vectors import load_sqlite_vec
 
 # https://www.sqlite.org/rescode.html
 _CODES = {
@@ -126,6 +127,7 @@ def _set_up_connections(engine: Engine, timeouts: Timeouts) -> None:
         driver: Any = entry.driver_connection
         raw = driver._connection  # aiosqlite has no public way to set a progress handler
         raw.set_progress_handler(lambda: time.monotonic() > deadline[0], _STEPS_BETWEEN_LOOKS)
+        load_sqlite_vec(raw)
 
 
 def _begin_explicitly(engine: Engine) -> None:
