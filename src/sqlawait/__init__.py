@@ -14,7 +14,9 @@ from sqlawait.exceptions import (
     Unavailable,
     Unsupported,
 )
+from sqlawait.paging import OffsetPage, Page
 from sqlawait.session import AsyncSession
+from sqlawait.vectors import Vector, hnsw_index, nearest
 
 __all__ = [
     "AsyncSession",
@@ -26,11 +28,16 @@ __all__ = [
     "Health",
     "InvalidRequest",
     "NotFound",
+    "OffsetPage",
+    "Page",
     "PoolTimeout",
     "ReadOnly",
     "SqlawaitError",
     "Timeouts",
     "Unavailable",
     "Unsupported",
+    "Vector",
     "failure_of",
+    "hnsw_index",
+    "nearest",
 ]

@@ -183,7 +183,7 @@ def _sqlite(element: _Distance, compiler: SQLCompiler, **options: Any) -> str:
     return f"{element.function}({compiler.process(element.clauses, **options)})"
 
 
-def nearest(column: QueryableAttribute[Any], vector: Sequence[float], k: int = 10) -> Select[Any]:
+def nearest(column: QueryableAttribute[Any], vector: Sequence[float], k: int = 10) -> Select[Any, float]:
     """A select of the ``k`` rows whose vectors are nearest, nearest first.
 
     Parameters:
