@@ -48,6 +48,9 @@ TYPING = (
     "sqlalchemy.orm.",
 )
 
+STRAWBERRY = {"strawberry.Info()", "strawberry.types.Info()", "strawberry.types.info.Info()"}
+"""GraphQL's counterpart of a dependency: ``Info[Context, Root].context`` is a Context."""
+
 
 class Annotations:
     """Evaluates annotations."""
@@ -144,6 +147,8 @@ class Annotations:
         args = tuple(self.type_of(each) for each in given)
         if base.kind == "instance" and base.decl is not None:
             return Type("instance", base.name, args, base.decl)
+        if base.kind == "external" and base.name in STRAWBERRY:
+            return Type("external", base.name, args)
         return base
 
     def _typing(self, short: str, given: list[ast.expr]) -> Type | None:
@@ -191,4 +196,4 @@ def _special(name: str) -> Type | None:
     return None
 
 
-__all__ = ["Annotations"]
+__all__ = ["STRAWBERRY", "Annotations"]

@@ -6,6 +6,7 @@ import ast
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .annotations import STRAWBERRY
 from .declarations import Binding, Class
 from .project import Module
 from .types import UNKNOWN, Type, external, members, substitute, union
@@ -112,6 +113,8 @@ class Attributes:
         if owner.kind == "module" and isinstance(owner.decl, Module):
             return inference.module_member(owner.decl, name)
         if owner.kind == "external":
+            if name == "context" and owner.name in STRAWBERRY and owner.args:
+                return owner.args[0]
             return external(f"{owner.name}.{name}")
         if owner.kind == "typevar":
             return self.of(owner.args[0], name) if owner.args else UNKNOWN

@@ -162,6 +162,11 @@ def _typevar(inference: Inference, call: ast.Call, _callee: Type) -> Type | None
     return Type("typevar", str(name), limits)
 
 
+def _newtype(inference: Inference, call: ast.Call, _callee: Type) -> Type | None:
+    """``NewType("ReadSession", AsyncSession)`` is an AsyncSession when the program runs."""
+    return inference.type_of(call.args[1]) if len(call.args) == 2 else None
+
+
 def _cast(inference: Inference, call: ast.Call, _callee: Type) -> Type | None:
     if len(call.args) != 2:
         return None
@@ -292,6 +297,8 @@ SPECIAL: dict[str, Special] = {
     "sqlalchemy.orm.Query.with_entities": _columns,
     "typing.TypeVar": _typevar,
     "typing_extensions.TypeVar": _typevar,
+    "typing.NewType": _newtype,
+    "typing_extensions.NewType": _newtype,
     "typing.cast": _cast,
     "functools.partial": _partial,
     "functools.lru_cache": _same,

@@ -13,7 +13,7 @@ import warnings
 
 _EXCEPT = re.compile(r"^(\s*except\*?) ([^\s():#][^():#]*,[^():#]*):", re.MULTILINE)
 _PARAMS = re.compile(
-    r"^(\s*(?:class|def|async def) +\w+)(\[[^\]\n]*(?:\[[^\]\n]*\][^\]\n]*)*\])(?=[(:])", re.MULTILINE
+    r"^(\s*(?:class|def|async def) +\w+)(\[[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*\])(?=[(:])", re.MULTILINE
 )
 _ALIAS = re.compile(r"^(\s*)type (\w+)( *)(\[[^\]\n]*\])?( *)=", re.MULTILINE)
 
@@ -39,11 +39,18 @@ def _repaired(source: str) -> str:
     if sys.version_info < (3, 14):  # PEP 758: except A, B:
         source = _EXCEPT.sub(r"\1(\2):", source)
     if sys.version_info < (3, 12):  # PEP 695: class A[T]:, type X = …
-        source = _PARAMS.sub(lambda m: m[1] + " " * len(m[2]), source)
+        source = _PARAMS.sub(lambda m: m[1] + _blank(m[2]), source)
         source = _ALIAS.sub(
             lambda m: f"{m[1]}{m[2]}{' ' * (m.end() - m.start() - len(m[1]) - len(m[2]) - 1)}=", source
         )
     return source
+
+
+def _blank(text: str) -> str:
+    """Space of the same shape; lines are joined, so that the statement goes on."""
+    return "\\\n".join(
+        " " * (len(line) - (number < text.count("\n"))) for number, line in enumerate(text.split("\n"))
+    )
 
 
 __all__ = ["parse"]
