@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import (
     ColumnElement,
     Double,
@@ -60,6 +60,8 @@ MAX_OFFSET = 10_000
 class Page(BaseModel, Generic[T]):
     """Some rows in order, and the cursors of the pages around them (None: there is none)."""
 
+    model_config = ConfigDict(arbitrary_types_allowed=True)  # Page[User] of a mapped class
+
     items: list[T]
     next: str | None = Field(default=None, max_length=MAX_LENGTH)
     previous: str | None = Field(default=None, max_length=MAX_LENGTH)
@@ -67,6 +69,8 @@ class Page(BaseModel, Generic[T]):
 
 class OffsetPage(BaseModel, Generic[T]):
     """Some rows in order, and where they stand."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     items: list[T]
     offset: int
