@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .declarations import Class, Function, last_name
+from .decorating import injected as put_before
 from .special import SPECIAL, expiry, new_row, stamped
 from .types import UNKNOWN, Type, external, instance, members, rewrite, substitute, unify, union
 
@@ -114,24 +115,12 @@ class Calling:
         return found
 
     def _decorated(self, function: Function, result: Type) -> Type:
-        """What decorators of the code base make of the result, where they say so by an annotation."""
+        """What decorators of the code base make of the result: a coroutine, where the wrapper is one."""
         for decorator in function.decorators:
-            target = decorator.func if isinstance(decorator, ast.Call) else decorator
-            for each in members(self.inference.type_of(target)):
-                if each.kind != "function" or not isinstance(each.decl, Function) or each.decl.module.stub:
-                    continue
-                wraps = self._wrapper(each.decl, nested=isinstance(decorator, ast.Call))
-                if wraps is not None and wraps.is_async and not function.is_async and not function.yields:
-                    result = instance("Coroutine", result)
+            wraps = self.inference.decorating.wrapper(decorator)
+            if wraps is not None and wraps.is_async and not function.is_async and not function.yields:
+                result = instance("Coroutine", result)
         return result
-
-    def _wrapper(self, decorator: Function, *, nested: bool) -> Function | None:
-        """The function that a decorator returns in place of the decorated one."""
-        for value in decorator.returns:
-            for each in members(self.inference.type_of(value)):
-                if each.kind == "function" and isinstance(each.decl, Function) and each.decl.outer is not None:
-                    return self._wrapper(each.decl, nested=False) if nested else each.decl
-        return None
 
     def _learn(self, function: Function, call: ast.Call, bound: bool, environment: dict[str, Type]) -> None:
         use = Use(call, function, tuple(call.args), tuple(call.keywords), bound)
@@ -211,6 +200,9 @@ class Calling:
         if function.cls is not None and function.name in ("__init__", "__call__"):
             family = [function.cls, *self.inference.attributes.subclasses(function.cls)]
             names |= {each.name for each in family} | {"cls"}
+        elif isinstance(function.node, ast.Lambda):
+            parent = project.parent(function.node)
+            names |= {last_name(each) for each in getattr(parent, "targets", ())}
         seen: set[ast.Call] = set()
         for name in names:
             for call in project.collected.calls.get(name, ()):
@@ -268,7 +260,13 @@ class Calling:
         """The functions that calling something runs."""
         inference = self.inference
         if callee.kind == "function" and isinstance(callee.decl, Function):
-            yield Use(call, callee.decl, args, keywords, bool(callee.args), injected)
+            passage = inference.decorating.passage(callee.decl)
+            if passage is None or injected is not None:
+                yield Use(call, callee.decl, args, keywords, bool(callee.args), injected)
+                return
+            put = put_before(inference, passage)
+            keywords = (*keywords, *passage.keywords)
+            yield Use(call, callee.decl, args, keywords, bool(callee.args), put, not passage.runs)
         elif callee.kind == "class" and isinstance(callee.decl, Class):
             for base, _ in inference.bases(callee.decl):
                 if "__init__" in base.methods:

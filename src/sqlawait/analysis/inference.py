@@ -17,6 +17,7 @@ from .annotations import Annotations
 from .attributes import Attributes
 from .calling import Calling
 from .declarations import Binding, Class, Function, last_name
+from .decorating import Decorating
 from .fixtures import Fixtures
 from .injection import Injection
 from .models import Models
@@ -47,6 +48,7 @@ class Inference:
         self.models = Models(self)
         self.attributes = Attributes(self)
         self.calling = Calling(self)
+        self.decorating = Decorating(self)
         self.injection = Injection(self)
         self.fixtures = Fixtures(self)
         self._memo: dict[tuple[str, object], Type] = {}
@@ -445,10 +447,18 @@ class Inference:
                 method = self.attributes.of(of, name)
                 if method.kind == "function":
                     found = self.calling.apply(method)
-                    return found if name == "__getitem__" else self._item(found)
+                    return found if name == "__getitem__" else self._stepped(found)
         if of.kind == "external":
             return external(f"{of.name}[]")
         return UNKNOWN
+
+    def _stepped(self, iterator: Type) -> Type:
+        """What an iterator gives: of a class of the code base, what its ``__next__`` returns."""
+        for name in ("__next__", "__anext__"):
+            method = self.attributes.of(iterator, name)
+            if method.kind == "function":
+                return self.awaited(self.calling.apply(method))
+        return self._item(iterator) if not isinstance(iterator.decl, Class) else UNKNOWN
 
     def _entered(self, of: Type) -> Type:
         if of.name in ("ContextManager", "AsyncContextManager", "Generator", "AsyncGenerator"):
