@@ -69,6 +69,71 @@ def new(
     typer.echo(new(name, folder))
 
 
+@app.command()
+def bench(
+    database: Annotated[
+        str, typer.Option(help="[bold]postgresql[/bold] (one that comes with Python) or [bold]sqlite[/bold].")
+    ] = "postgresql",
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            help="A server of yours instead; its tables get a schema of their own, removed afterwards."
+        ),
+    ] = None,
+    quick: Annotated[bool, typer.Option(help="A few places only, in a minute or two.")] = False,
+    apps: Annotated[
+        list[str] | None, typer.Option("--app", help="Only these: sync, halfway, usual, moved, verbs, shaped …")
+    ] = None,
+    workloads: Annotated[
+        list[str] | None,
+        typer.Option("--workload", help="Only these: one, nested, list, insert, update, mixed, slow."),
+    ] = None,
+    concurrency: Annotated[list[int] | None, typer.Option(help="Clients at once: 1, 64 and 1000.")] = None,
+    latency: Annotated[
+        list[float] | None,
+        typer.Option(help="Of the database, for [bold]slow[/bold]: ms each way, 0, 1, 5 and 20."),
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="How often each app has its turn.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="How long a turn is.")] = None,
+    connections: Annotated[int, typer.Option(min=1, help="To the database, of each app.")] = 20,
+    json: Annotated[Path | None, typer.Option(help="Write every figure to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report with its charts to this file.")] = None,
+) -> None:
+    """Is async worth it here? The same API served in six ways, measured side by side on this machine.
+
+    Options that may be given several times choose: --app usual --app shaped.
+
+    [bold]Examples[/bold]
+
+      sqlawait bench --quick --html report.html
+
+      sqlawait bench --database sqlite --workload nested --concurrency 64
+
+      sqlawait bench --database-url postgresql://me@db.example/test --workload slow --latency 0
+
+      sqlawait bench --app usual --app shaped --app handwritten --json figures.json
+    """
+    from rich.console import Console
+
+    from sqlawait.bench.command import Options
+    from sqlawait.bench.command import bench as measure
+
+    options = Options(
+        database=database_url or database,
+        apps=apps or (),
+        workloads=workloads or (),
+        concurrency=concurrency or (),
+        latency=latency or (),
+        rounds=rounds,
+        seconds=seconds,
+        quick=quick,
+        connections=connections,
+        json=json,
+        html=html,
+    )
+    measure(options, Console())
+
+
 @db.command()
 def upgrade(
     revision: Annotated[str, typer.Argument(help="Where to stop; head is the newest.")] = "head",

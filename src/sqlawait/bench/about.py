@@ -36,6 +36,7 @@ def describe(target: Target) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
         "processors": os.cpu_count(),
+        "loop": "uvloop" if _version("uvloop") else "asyncio's own loop",
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
     }
 

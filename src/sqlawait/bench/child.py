@@ -15,10 +15,12 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from sqlawait.exceptions import SqlawaitError
+
 Message = dict[str, Any]
 
 
-class ChildFailed(RuntimeError):
+class ChildFailed(SqlawaitError):
     """A child ended or did not answer in time; the message holds the end of what it wrote to stderr."""
 
 
