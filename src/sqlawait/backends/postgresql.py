@@ -145,20 +145,22 @@ class PostgreSQL(Backend):
         records: Iterable[tuple[Any, ...]],
     ) -> bool:
         """COPY, in the session's own transaction."""
-        driver = (await connection.get_raw_connection()).driver_connection
-        assert driver is not None  # the connection is open
+        raw = await connection.get_raw_connection()
+        adapted: Any = raw.dbapi_connection
+        driver: Any = raw.driver_connection
         names = [column.name for column in columns]
         dbapi: Any = connection.dialect.dbapi
         try:
-            await driver.copy_records_to_table(
-                table.name, schema_name=table.schema, columns=names, records=records
-            )
-        except (dbapi.asyncpg.PostgresError, dbapi.asyncpg.InterfaceError) as error:
+            try:
+                await driver.copy_records_to_table(
+                    table.name, schema_name=table.schema, columns=names, records=records
+                )
+            except (dbapi.asyncpg.PostgresError, dbapi.asyncpg.InterfaceError) as error:
+                adapted._handle_exception(error)  # the dialect's own translation
+        except dbapi.Error as error:
             connection.info[_FAILED] = True
-            translated = dbapi.Error(str(error), error)
-            translated.__cause__ = error
             statement = f"COPY {table.name}"
-            raise DBAPIError.instance(statement, None, translated, dbapi.Error, hide_parameters=True) from error
+            raise DBAPIError.instance(statement, None, error, dbapi.Error, hide_parameters=True) from error
         return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -167,7 +168,9 @@ def _leave_nothing_behind(engine: Engine) -> None:
         if raw is not None:
             with suppress(sqlite3.ProgrammingError):  # closed meanwhile
                 raw.interrupt()
-            driver._tx.put_nowait((None, lambda: _roll_back(raw)))
+            # an older aiosqlite insists on a future to tell the outcome to
+            told = asyncio.get_running_loop().create_future()
+            driver._tx.put_nowait((told, lambda: _roll_back(raw)))
 
 
 def _roll_back(raw: sqlite3.Connection) -> None:
