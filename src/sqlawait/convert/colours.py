@@ -1,0 +1,353 @@
+"""Which functions become async, which stay sync, and which are needed as both.
+
+Async roots (routes, dependencies, coroutines, and what nobody in sight calls) and sync roots (tasks of a worker,
+commands, code that runs at import, callbacks of libraries) are followed along the calls. A function reached from the
+first alone is converted in place; from the second alone, left as it is; from both, converted with a sync twin beside it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from ..analysis.declarations import Function, last_name
+from ..analysis.project import Module
+from ..analysis.types import members
+from .facts import Facts
+from .kinds import kind_of
+from .waits import TO_THREAD, Uses, uses_of
+
+ASYNC_CALLS = {
+    "Depends", "Security", "add_task", "BackgroundTask", "add_api_route", "add_event_handler", "add_exception_handler",
+    "exception_handler", "middleware", "create_task", "ensure_future", "add_api_websocket_route", "on_event", "Provide",
+}  # fmt: skip
+"""What takes a function that may as well be a coroutine function."""
+SYNC_CALLS = TO_THREAD | {
+    "submit", "Thread", "Process", "Timer", "signal", "listen", "register", "add_job", "sorted", "sort", "map", "filter",
+    "reduce", "min", "max", "groupby", "apply_async", "delay", "run_sync", "Command", "add_command", "every", "do",
+    "default_factory", "Column", "mapped_column", "relationship", "Field", "property", "add_middleware_sync", "target",
+}  # fmt: skip
+"""What calls the function it is given, and does not await."""
+BARRIERS = {
+    "task", "shared_task", "periodic_task", "actor", "command", "callback", "listens_for", "scheduled", "job", "receiver",
+    "scheduled_job", "cli", "group", "on_after_configure", "connect", "worker_process_init", "template_filter",
+    "app_template_filter", "context_processor", "before_send", "compiles", "template_global", "signal", "listens",
+}  # fmt: skip
+"""Decorators whose function a library calls and does not await: where sync code starts."""
+UNAWAITED = {
+    "validates", "validator", "field_validator", "root_validator", "model_validator", "field_serializer", "computed_field",
+    "model_serializer", "property", "cached_property", "hybrid_property", "hybrid_method", "expression", "comparator",
+    "setter", "lru_cache", "cache", "cached", "memoize", "declared_attr", "reconstructor", "singledispatch", "validate_call",
+    "alru", "ttl_cache",
+}  # fmt: skip
+"""Decorators whose function cannot be a coroutine function, whoever calls it."""
+ASYNC_DUNDERS = {"__call__": "__call__", "__enter__": "__aenter__", "__exit__": "__aexit__", "__iter__": "__aiter__"}
+BARRIER_BASES = {"Task", "Thread", "Process", "Command", "BaseCommand", "Cmd", "TypeDecorator", "UserDefinedType", "Middleware"}
+"""Base classes from outside whose methods a library calls and does not await."""
+
+
+@dataclass(eq=False)
+class Unit:
+    """A function, or the code at the top of a module and of its classes."""
+
+    module: Module
+    function: Function | None
+    uses: Uses
+
+
+@dataclass
+class Colours:
+    """The outcome."""
+
+    units: dict[Function, Unit]
+    tops: dict[Module, Unit]
+    converted: set[Function] = field(default_factory=set)
+    kept: set[Function] = field(default_factory=set)
+    awaited: set[Function] = field(default_factory=set)
+    """Converted functions that become ``async def``."""
+    touching: set[Function] = field(default_factory=set)
+    """Functions that have anything to do with the database."""
+
+    changed: set[Function] = field(default_factory=set)
+    """Converted functions whose body is not what it was."""
+
+    @property
+    def twins(self) -> set[Function]:
+        """Functions that are needed both ways."""
+        return self.changed & self.kept
+
+
+def _name(decorator: ast.expr) -> str:
+    return last_name(decorator.func if isinstance(decorator, ast.Call) else decorator)
+
+
+class Painter:
+    """Works the colours out."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        *,
+        is_test: Callable[[Module], bool],
+        convert_tests: bool = False,
+        selected: Callable[[Function], bool] | None = None,
+    ) -> None:
+        self.facts = facts
+        self.project = facts.project
+        self.is_test = is_test
+        self.convert_tests = convert_tests
+        self.selected = selected
+        self.injection = facts.inference.injection
+
+    def paint(self) -> Colours:
+        """Colour the code base."""
+        colours = self._units()
+        self._callers(colours)
+        colours.touching = self._touching(colours)
+        asynchronous, synchronous = self._roots(colours)
+        colours.converted = self._reach(asynchronous, colours)
+        colours.kept = self._reach(synchronous, colours)
+        colours.awaited = self._awaited(colours)
+        colours.changed = self._changed(colours)
+        return colours
+
+    # -- what each function does ---------------------------------------------------------------------------------
+
+    def _units(self) -> Colours:
+        units: dict[Function, Unit] = {}
+        tops: dict[Module, Unit] = {}
+        for function in self.project.functions:
+            if not isinstance(function.node, ast.Lambda):
+                units[function] = Unit(function.module, function, uses_of(self._nodes(function), self.facts))
+        for module in self.project.modules.values():
+            nodes = [node for statement in module.tree.body for node in _top(statement)]
+            tops[module] = Unit(module, None, uses_of(nodes, self.facts))
+        return Colours(units, tops)
+
+    def _nodes(self, function: Function) -> list[ast.AST]:
+        """The nodes of a function with those of its lambdas: a lambda has the colour of the function around it."""
+        found: list[ast.AST] = []
+        for node in function.own_nodes:
+            found.append(node)
+            if isinstance(node, ast.Lambda):
+                found += list(ast.walk(node.body))
+        return found
+
+    def _callers(self, colours: Colours) -> None:
+        self.called: dict[Function, set[Unit]] = defaultdict(set)
+        self.family: dict[Function, set[Function]] = defaultdict(set)
+        for unit in [*colours.units.values(), *colours.tops.values()]:
+            for _, targets in unit.uses.calls:
+                for target in targets:
+                    self.called[target].add(unit)
+        for cls in self.project.classes:
+            for base, _ in self.facts.inference.bases(cls)[1:]:
+                for name, method in cls.methods.items():
+                    other = base.methods.get(name)
+                    if other is not None and not base.module.stub and name not in ("__init__", "__repr__", "__str__"):
+                        self.family[method].add(other)
+                        self.family[other].add(method)
+
+    def _touching(self, colours: Colours) -> set[Function]:
+        found = {f for f, unit in colours.units.items() if unit.uses.waits or self._provides(f)}
+        pending = list(found)
+        while pending:
+            function = pending.pop()
+            near = [unit.function for unit in self.called[function] if unit.function is not None]
+            near += list(self.family[function])
+            if function.outer is not None and not isinstance(function.outer.node, ast.Lambda):
+                near.append(function.outer)
+            for each in near:
+                if each not in found and each in colours.units:
+                    found.add(each)
+                    pending.append(each)
+        return found
+
+    def _provides(self, function: Function) -> bool:
+        """Whether a function hands out a session, an engine or a query, or is annotated to take one."""
+        result = self.facts.inference.result_of(function)
+        names = ("sqlalchemy.orm.Session", "sqlalchemy.Engine", "sqlalchemy.orm.Query", "sqlalchemy.orm.sessionmaker")
+        inner = [part for each in members(result) for part in [each, *each.args]]
+        for param in function.params:
+            if param.annotation is not None:
+                inner += list(members(self.facts.inference.param_type(function, param)))
+        return any(each.kind == "instance" and any(self.facts.inference.is_a(each, n) for n in names) for each in inner)
+
+    # -- where it starts -----------------------------------------------------------------------------------------
+
+    def _roots(self, colours: Colours) -> tuple[set[Function], set[Function]]:
+        asynchronous: set[Function] = set()
+        synchronous: set[Function] = set()
+        entries = set(self.injection.routes) | set(self.injection.all)
+        for function, unit in colours.units.items():
+            if self.is_test(function.module) and not self.convert_tests:
+                continue
+            if self.is_barrier(function):
+                synchronous.add(function)
+            elif self.cannot_await(function):
+                continue
+            elif function.is_async or function in entries:
+                if self.selected is None or self.selected(function):
+                    asynchronous.add(function)
+                elif not function.is_async:
+                    synchronous.add(function)
+            for node, handed in unit.uses.references:
+                self._handed(node, handed, asynchronous, synchronous)
+        for module, unit in colours.tops.items():
+            if self.is_test(module) and not self.convert_tests:
+                continue
+            for _, targets in unit.uses.calls:
+                synchronous.update(targets)
+            for node, handed in unit.uses.references:
+                self._handed(node, handed, asynchronous, synchronous)
+        for function in colours.units:
+            alone = not any(unit.function is not function for unit in self.called[function])
+            if alone and self.selected is None and function not in asynchronous | synchronous and function.outer is None:
+                if not (self.is_test(function.module) and not self.convert_tests) and not self._is_script(function):
+                    asynchronous.add(function)
+        return asynchronous, synchronous
+
+    def _is_script(self, function: Function) -> bool:
+        """Whether a function belongs to Alembic's environment or the like."""
+        return function.module.path.name == "env.py" or "versions" in function.module.path.parts
+
+    def is_barrier(self, function: Function) -> bool:
+        """Whether a library calls the function and does not await it: sync code starts here."""
+        if function.is_async or function in self.injection.routes:
+            return False
+        if self._is_script(function):
+            return True
+        if any(_name(decorator) in BARRIERS for decorator in function.decorators):
+            return True
+        if function.cls is not None and not function.name.startswith("__"):
+            outside = {name.rpartition(".")[2] for name in self.facts.inference.attributes.outside_bases(function.cls)}
+            return bool(outside & BARRIER_BASES)
+        return False
+
+    def cannot_await(self, function: Function) -> bool:
+        """Whether a function cannot become a coroutine function, though async code may reach it."""
+        if function.is_async:
+            return False
+        if any(_name(decorator) in UNAWAITED for decorator in function.decorators):
+            return True
+        special = function.name.startswith("__") and function.name.endswith("__")
+        return function.cls is not None and special and function.name not in ASYNC_DUNDERS
+
+    def _handed(self, node: ast.expr, function: Function, asynchronous: set[Function], synchronous: set[Function]) -> None:
+        name = self._receiver(node)
+        if self.selected is not None and name in ASYNC_CALLS:
+            return
+        if name in ASYNC_CALLS:
+            asynchronous.add(function)
+        elif name in SYNC_CALLS and function.outer is None:
+            synchronous.add(function)
+
+    def _receiver(self, node: ast.AST) -> str:
+        """The last name of the call that a function is handed to."""
+        parent = self.facts.parent(node)
+        while isinstance(parent, ast.keyword | ast.Tuple | ast.List | ast.Starred):
+            if isinstance(parent, ast.keyword) and parent.arg in ("key", "target", "callback", "default", "onupdate", "default_factory"):
+                return "target"
+            parent = self.facts.parent(parent)
+        if isinstance(parent, ast.Call):
+            return last_name(parent.func)
+        if isinstance(parent, ast.Subscript | ast.Assign):
+            target = parent.targets[0] if isinstance(parent, ast.Assign) else parent
+            if isinstance(target, ast.Subscript) and last_name(target.value) == "dependency_overrides":
+                return "Depends"
+        return ""
+
+    # -- where it goes -------------------------------------------------------------------------------------------
+
+    def _reach(self, roots: Iterable[Function], colours: Colours) -> set[Function]:
+        found: set[Function] = set()
+        pending = [each for each in roots if each in colours.touching]
+        while pending:
+            function = pending.pop()
+            if function in found or function not in colours.units:
+                continue
+            found.add(function)
+            unit = colours.units[function]
+            near = [target for _, targets in unit.uses.calls for target in targets]
+            near += list(self.family[function])
+            near += [each for each in colours.units if each.outer is function]
+            near += [each for _, each in unit.uses.references if self._receiver(_) not in SYNC_CALLS | ASYNC_CALLS]
+            pending += [each for each in near if each in colours.touching]
+        return found
+
+    def _awaited(self, colours: Colours) -> set[Function]:
+        found = {
+            each
+            for each in colours.converted
+            if any(w.waits or w.kind == "with" for w in colours.units[each].uses.waits) and not self.cannot_await(each)
+        }
+        # A generator that hands out a session closes it, and so it waits.
+        pending = list(found)
+        while pending:
+            function = pending.pop()
+            near = [u.function for u in self.called[function] if u.function is not None and u.function in colours.converted]
+            near += [each for each in self.family[function] if each in colours.converted]
+            for each in near:
+                if each not in found and not self.cannot_await(each):
+                    found.add(each)
+                    pending.append(each)
+        return found
+
+
+    def _changed(self, colours: Colours) -> set[Function]:
+        """What the rewrites will change, and what calls it."""
+        found = {each for each in colours.converted if each in colours.awaited or colours.units[each].uses.waits}
+        found |= {each for each in colours.converted if self._makes(each)}
+        pending = list(found)
+        while pending:
+            function = pending.pop()
+            for unit in self.called[function]:
+                caller = unit.function
+                if caller is not None and caller in colours.converted and caller not in found:
+                    found.add(caller)
+                    pending.append(caller)
+        return {each for each in found if not self.cannot_await(each)}
+
+    def _makes(self, function: Function) -> bool:
+        return any(isinstance(node, ast.Call) and kind_of(node, self.facts) for node in function.own_nodes)
+
+
+def _top(statement: ast.stmt) -> list[ast.AST]:
+    """The nodes that run when a module is imported."""
+    if isinstance(statement, ast.ClassDef):
+        found: list[ast.AST] = [n for d in [*statement.decorator_list, *statement.bases] for n in _expression(d)]
+        return found + [node for each in statement.body for node in _top(each)]
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        spec = statement.args
+        parts = [*statement.decorator_list, *spec.defaults, *(d for d in spec.kw_defaults if d is not None)]
+        parts += [a.annotation for a in [*spec.posonlyargs, *spec.args, *spec.kwonlyargs] if a.annotation is not None]
+        return [node for each in parts for node in _expression(each)]
+    found = []
+    pending: list[ast.AST] = [statement]
+    while pending:
+        node = pending.pop()
+        found.append(node)
+        if isinstance(node, ast.Lambda):
+            continue
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.stmt) and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found += _top(child)
+            else:
+                pending.append(child)
+    return found
+
+
+def _expression(node: ast.AST) -> list[ast.AST]:
+    found: list[ast.AST] = []
+    pending = [node]
+    while pending:
+        each = pending.pop()
+        found.append(each)
+        if not isinstance(each, ast.Lambda):
+            pending += list(ast.iter_child_nodes(each))
+    return found
+
+
+__all__ = ["Colours", "Painter", "Unit"]

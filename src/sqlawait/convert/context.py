@@ -1,0 +1,80 @@
+"""What a rewrite works with: the file's changes, the facts about its expressions, and the imports it will need."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .edits import Edits
+
+if TYPE_CHECKING:
+    from ..analysis.project import Module
+    from .chains import Chain
+    from .facts import Facts
+
+
+class Refusal(Exception):
+    """A construct that is not converted: nothing was changed, and the reason becomes a TODO."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(f"{code}: {reason}")
+
+
+@dataclass
+class Context:
+    """The conversion of one file."""
+
+    module: Module
+    facts: Facts
+    edits: Edits
+    imports: dict[tuple[str, str], str] = field(default_factory=dict)
+    """What the file will need: (module, name) and the name that it goes by in the file."""
+    helpers: set[str] = field(default_factory=set)
+    """Functions of ours that the file will define."""
+    todos: list[tuple[int, str, str]] = field(default_factory=list)
+    """What was refused: line, code, reason."""
+
+    def need(self, source: str, name: str) -> str:
+        """Import a name; gives what it is called in this file."""
+        key = (source, name)
+        if key in self.imports:
+            return self.imports[key]
+        known = self.facts.imported_as(self.module, source, name)
+        if known:
+            return known
+        taken = self.facts.is_taken(self.module, name)
+        local = f"sa_{name}" if taken else name
+        self.imports[key] = local
+        return local
+
+    def render(self, node: ast.expr) -> str:
+        """The source of an expression with the changes made to it so far."""
+        return self.edits.apply(self.edits.start(node), self.edits.end(node))
+
+    def session_of(self, chain: Chain) -> str:
+        """The source of the session that a chain runs on."""
+        if chain.session is not None:
+            return self.render_session(chain.session)
+        found = self.facts.session_in_reach(chain.root)
+        if not found:
+            raise Refusal("SAW304", f"the session that runs {self.edits.text(chain.root)} is not in reach here")
+        return found
+
+    def render_session(self, node: ast.expr) -> str:
+        """The source of a session expression; a call that became awaitable is awaited."""
+        text = self.render(node)
+        return f"({text})" if text.startswith("await ") else text
+
+    def refuse(self, node: ast.AST, refusal: Refusal) -> None:
+        """Leave a construct as it is, with the reason above it."""
+        line = getattr(self.facts.project.statement(node), "lineno", 1)
+        entry = (line, refusal.code, refusal.reason)
+        if entry not in self.todos:
+            self.todos.append(entry)
+            self.edits.note(line, f"TODO(sqlawait {refusal.code}): {refusal.reason}")
+
+
+__all__ = ["Context", "Refusal"]

@@ -1,0 +1,369 @@
+"""The conversion of a code base: every file's changes, worked out together and returned, nothing written."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..analysis.declarations import Binding, Class, Function
+from ..analysis.inference import Inference
+from ..analysis.project import Module, Project
+from .colours import Colours, Painter
+from .context import Context, Refusal
+from .drivers import HELPER, Drivers
+from .edits import Edits
+from .facts import Facts
+from .imports import add_imports, remove_unused
+from .kinds import kind_of
+from .resources import Resource, find_resources, is_listener
+from .rewrites.awaits import on_sync_engine, rewrite_wait, rewrite_with
+from .rewrites.calls import rewrite_call, rewrite_handed
+from .rewrites.definitions import rewrite_annotation, rewrite_definition
+from .rewrites.factories import rewrite_factory
+from .rewrites.query import rewrite_query
+from .waits import Wait
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is converted, and how."""
+
+    tests: bool = False
+    drivers: Drivers = field(default_factory=Drivers)
+    selected: Callable[[Function], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """A construct that was not converted."""
+
+    path: Path
+    line: int
+    code: str
+    reason: str
+
+
+@dataclass
+class Result:
+    """What a conversion comes to."""
+
+    changes: dict[Path, tuple[str, str]] = field(default_factory=dict)
+    """The files that change: before and after."""
+    todos: list[Todo] = field(default_factory=list)
+    functions: int = 0
+    """How many functions became async."""
+    twins: int = 0
+    """How many functions are there in both kinds."""
+    lines: int = 0
+    """Lines of Python that were read."""
+
+
+def is_test(module: Module) -> bool:
+    """Whether a file holds tests or what only tests need."""
+    name = module.path.name
+    if name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py":
+        return True
+    return any(part in ("tests", "test", "testing") for part in module.path.parts[-4:-1])
+
+
+class Conversion:
+    """Converts one code base."""
+
+    def __init__(self, project: Project, options: Options) -> None:
+        self.project = project
+        self.options = options
+        self.facts = Facts(project, Inference(project))
+        self.painter = Painter(self.facts, is_test=is_test, convert_tests=False, selected=options.selected)
+        self.colours: Colours = self.painter.paint()
+        self.skipped = {m for m in project.modules.values() if is_test(m)}
+        self.resources = find_resources(self.facts, self.colours, self.skipped)
+        self.contexts: dict[Module, Context] = {}
+
+    def run(self) -> Result:
+        """Work out all changes."""
+        for module in self.project.modules.values():
+            if module.checked and module not in self.skipped:
+                self._module(module)
+        result = Result(
+            functions=len([each for each in self.colours.awaited if not each.is_async]),
+            twins=len(self.colours.twins),
+            lines=sum(module.source.count("\n") for module in self.project.modules.values()),
+        )
+        for module, context in self.contexts.items():
+            after = self._finish(module, context)
+            if after != module.source:
+                result.changes[module.path] = (module.source, after)
+            result.todos += [Todo(module.path, line, code, reason) for line, code, reason in sorted(context.todos)]
+        return result
+
+    # -- one file ------------------------------------------------------------------------------------------------
+
+    def _context(self, module: Module) -> Context:
+        if module not in self.contexts:
+            self.contexts[module] = Context(module, self.facts, Edits(module.source))
+        return self.contexts[module]
+
+    def _module(self, module: Module) -> None:
+        context = self._context(module)
+        for function, unit in self.colours.units.items():
+            if function.module is not module:
+                continue
+            if function in self.colours.converted:
+                self._function(function, context)
+                if function in self.colours.twins and not self._inside_twin(function):
+                    self._twin(function, context)
+            elif not self._inside_twin(function):
+                self._rename([*function.own_nodes], context.edits, context)
+        self._resources(module, context)
+        self._top(module, context)
+
+    def _inside_twin(self, function: Function) -> bool:
+        outer = function.outer
+        while outer is not None:
+            if outer in self.colours.twins:
+                return True
+            outer = outer.outer
+        return False
+
+    def _function(self, function: Function, context: Context) -> None:
+        unit = self.colours.units[function]
+        awaited = function in self.colours.awaited
+        if self.painter.cannot_await(function):
+            for wait in unit.uses.waits:
+                if wait.waits:
+                    reason = f"{function.qualname} waits for the database and cannot be a coroutine function"
+                    context.refuse(wait.node, Refusal("SAW305", reason))
+                    return
+        rewrite_definition(function, awaited, context)
+        steps: list[tuple[int, Callable[[], None], ast.AST]] = []
+        for wait in unit.uses.waits:
+            if wait.kind not in ("with", "new"):
+                steps.append((self._span(wait.node), self._waiting(wait, context), wait.node))
+        for call, targets in unit.uses.calls:
+            steps.append((self._span(call), self._calling(call, targets, context), call))
+        for node in function.own_nodes:
+            if isinstance(node, ast.Call):
+                kind = kind_of(node, self.facts)
+                if kind:
+                    steps.append((self._span(node), self._making(node, kind, context), node))
+                rewrite_handed(node, self.colours.awaited, context)
+            elif isinstance(node, ast.With):
+                steps.append((0, self._entering(node, unit.uses.waits, context), node))
+            elif isinstance(node, ast.AnnAssign):
+                rewrite_annotation(node.annotation, context)
+        for _, step, node in sorted(steps, key=lambda each: each[0]):
+            try:
+                step()
+            except Refusal as refusal:
+                context.refuse(node, refusal)
+
+    def _span(self, node: ast.expr) -> int:
+        return (node.end_lineno or 0) * 10000 + (node.end_col_offset or 0) - node.lineno * 10000 - node.col_offset
+
+    def _waiting(self, wait: Wait, context: Context) -> Callable[[], None]:
+        def step() -> None:
+            if wait.chain is not None:
+                if wait.waits:
+                    from .rewrites.awaits import make_awaitable
+
+                    make_awaitable(wait.node, context)
+                rewrite_query(wait.chain, context)
+            else:
+                rewrite_wait(wait, context)
+
+        return step
+
+    def _calling(self, call: ast.Call, targets: list[Function], context: Context) -> Callable[[], None]:
+        return lambda: rewrite_call(call, targets, self.colours.awaited, context)
+
+    def _making(self, call: ast.Call, kind: str, context: Context) -> Callable[[], None]:
+        return lambda: rewrite_factory(call, kind, context, self.options.drivers)
+
+    def _entering(self, node: ast.With, waits: Iterable[Wait], context: Context) -> Callable[[], None]:
+        entered = {wait.node for wait in waits if wait.kind == "with"}
+        for item in node.items:
+            call = item.context_expr
+            if isinstance(call, ast.Call):
+                for target in self.facts.targets(call):
+                    manager = target in self.colours.awaited and "contextmanager" in target.decorator_names
+                    if manager or (target.cls is not None and self._enters(target.cls)):
+                        entered.add(call)
+        asynchronous = [item.context_expr for item in node.items if item.context_expr in entered]
+
+        def step() -> None:
+            if asynchronous:
+                rewrite_with(node, asynchronous, context)
+
+        return step
+
+    def _enters(self, cls: Class) -> bool:
+        """Whether entering an object of a class became asynchronous."""
+        for base, _ in self.facts.inference.bases(cls):
+            if base.methods.get("__enter__") in self.colours.awaited or base.methods.get("__exit__") in self.colours.awaited:
+                return True
+        return False
+
+    # -- what is needed in both kinds ----------------------------------------------------------------------------
+
+    def _twin(self, function: Function, context: Context) -> None:
+        """Put the sync original of a function behind the converted one, under another name."""
+        node = function.node
+        assert not isinstance(node, ast.Lambda)
+        copy = Edits(function.module.source)
+        self._rename(list(ast.walk(node)), copy, context)
+        name = copy.find(function.name, copy.start(node))
+        copy.replace(name, name + len(function.name.encode()), self._twin_name(function))
+        first = node.decorator_list[0].lineno if node.decorator_list else node.lineno
+        text = copy.apply(copy.offset(first, 0), copy.end(node))
+        gap = "\n" if function.cls is not None or function.outer is not None else "\n\n"
+        end = node.end_lineno or node.lineno
+        context.edits.insert_line(end + 1, f"{gap}{text}\n")
+
+    def _twin_name(self, function: Function) -> str:
+        return f"{function.name}_sync"
+
+    def _rename(self, nodes: Iterable[ast.AST], edits: Edits, context: Context) -> None:
+        """In code that stays sync, name the sync twins."""
+        for node in nodes:
+            if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
+                continue
+            name = self._twin_of(node)
+            if name:
+                self._named(node, name, edits, context)
+
+    def _twin_of(self, node: ast.Name | ast.Attribute) -> str:
+        for definition in self.facts.inference.names.definitions(node):
+            if isinstance(definition, Binding):
+                resource = self.resources.get(definition)
+                if resource is not None and resource.asynchronous and resource.synchronous:
+                    return resource.twin
+        found = self.facts.type_of(node)
+        if found.kind == "function" and isinstance(found.decl, Function) and found.decl in self.colours.twins:
+            last = node.id if isinstance(node, ast.Name) else node.attr
+            if last == found.decl.name:
+                return self._twin_name(found.decl)
+        return ""
+
+    def _named(self, node: ast.Name | ast.Attribute, name: str, edits: Edits, context: Context) -> None:
+        if isinstance(node, ast.Attribute):
+            end = edits.end(node)
+            edits.replace(end - len(node.attr.encode()), end, name)
+            return
+        for binding in self.facts.inference.names.reaching(node):
+            if isinstance(binding.node, ast.alias):
+                statement = self.facts.parent(binding.node)
+                if not isinstance(statement, ast.ImportFrom):
+                    continue
+                if binding.scope.parent is not None:
+                    original = binding.node.asname or binding.node.name
+                    edits.replace_node(binding.node, f"{name} as {original}")
+                    return
+                context.imports[("." * statement.level + (statement.module or ""), name)] = name
+        edits.replace_node(node, name)
+
+    def _resources(self, module: Module, context: Context) -> None:
+        for resource in self.resources.values():
+            if resource.module is not module or not resource.asynchronous:
+                continue
+            if resource.synchronous:
+                self._resource_twin(resource, context)
+            try:
+                rewrite_factory(resource.call, resource.kind, context, self.options.drivers)
+                if isinstance(resource.binding.node, ast.AnnAssign):
+                    rewrite_annotation(resource.binding.node.annotation, context)
+            except Refusal as refusal:
+                context.refuse(resource.call, refusal)
+
+    def _resource_twin(self, resource: Resource, context: Context) -> None:
+        statement = self.project.statement(resource.call)
+        copy = Edits(resource.module.source)
+        self._rename(list(ast.walk(resource.call)), copy, context)
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+        if isinstance(target, ast.Name):
+            copy.replace_node(target, resource.twin)
+        indent = context.edits.indent_of(statement.lineno)
+        text = copy.apply(copy.start(statement), copy.end(statement))
+        context.edits.insert_line((statement.end_lineno or statement.lineno) + 1, f"{indent}{text}\n")
+
+    def _top(self, module: Module, context: Context) -> None:
+        """The code that runs at import, and the annotations of classes."""
+        unit = self.colours.tops[module]
+        inside = [n for r in self.resources.values() if r.module is module and r.asynchronous for n in ast.walk(r.call)]
+        skip = set(inside)
+        for resource in self.resources.values():
+            for node, function in resource.uses:
+                if function is None and resource.asynchronous and is_listener(node, self.facts):
+                    if self.project.module_of(node) is module and resource.kind == "engine":
+                        on_sync_engine(node, context)
+                        skip.add(node)
+        nodes = [node for statement in module.tree.body for node in _loads(statement)]
+        self._rename([node for node in nodes if node not in skip], context.edits, context)
+        for statement in ast.walk(module.tree):
+            if isinstance(statement, ast.Assign | ast.AnnAssign) and self.project.function_of(statement) is None:
+                value = statement.value
+                if isinstance(value, ast.Subscript):
+                    rewrite_annotation(value, context)
+                if isinstance(statement, ast.AnnAssign) and self._class_converted(statement):
+                    rewrite_annotation(statement.annotation, context)
+        del unit
+
+    def _class_converted(self, statement: ast.stmt) -> bool:
+        parent = self.facts.parent(statement)
+        cls = self.project.collected.classes.get(parent) if parent is not None else None
+        return cls is not None and any(method in self.colours.converted for method in cls.methods.values())
+
+    def _finish(self, module: Module, context: Context) -> str:
+        after = context.edits.apply()
+        if after == module.source and not context.imports:
+            return after
+        if "async_url" in context.helpers:
+            after = _with_helper(after, HELPER.replace("{drivers}", self.options.drivers.table))
+        after = add_imports(after, {k: v for k, v in context.imports.items()})
+        exported = self._imported_from(module)
+        after = remove_unused(module.source, after, exported=exported)
+        ast.parse(after)
+        return after
+
+    def _imported_from(self, module: Module) -> set[str]:
+        """Names that other files import from this one."""
+        names: set[str] = set()
+        for other in self.project.modules.values():
+            for node in ast.walk(other.tree):
+                if isinstance(node, ast.ImportFrom) and other is not module:
+                    if self.project.find_module(node.module or "", other, node.level) is module:
+                        names |= {alias.name for alias in node.names}
+        if "__all__" in module.scope.bindings or module.package:
+            names |= set(module.scope.bindings)
+        return names
+
+
+def _loads(statement: ast.stmt) -> list[ast.AST]:
+    """The nodes of a statement that run at import; functions are looked at elsewhere."""
+    found: list[ast.AST] = []
+    pending: list[ast.AST] = [statement]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        found.append(node)
+        pending += list(ast.iter_child_nodes(node))
+    return found
+
+
+def _with_helper(source: str, helper: str) -> str:
+    """Put a function of ours behind the imports."""
+    tree = ast.parse(source)
+    line = 0
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            line = node.end_lineno or 0
+        elif line:
+            break
+    edits = Edits(source)
+    edits.insert_line(line + 1, f"\n{helper}\n")
+    return edits.apply()
+
+
+__all__ = ["Conversion", "Options", "Result", "Todo", "is_test"]

@@ -1,0 +1,126 @@
+"""Changes to one file, as insertions and replacements by position: what is not named stays as it was, byte for byte."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    start: int
+    end: int
+    rank: tuple[int, int, int]
+    """The order at one position: what closes comes before what opens, the inner closes first, the outer opens first."""
+    text: str
+
+
+CLOSE, OPEN, REPLACE = 0, 1, 2
+
+
+@dataclass
+class Edits:
+    """The changes to one source text. Positions are bytes, as :mod:`ast` counts columns."""
+
+    source: str
+    notes: list[tuple[int, str]] = field(default_factory=list)
+    """Comments to put above a line: (line, text)."""
+
+    def __post_init__(self) -> None:
+        self._bytes = self.source.encode()
+        self._lines = [0]
+        for line in self._bytes.splitlines(keepends=True):
+            self._lines.append(self._lines[-1] + len(line))
+        self._edits: list[_Edit] = []
+        self._seen: set[tuple[int, int, str, str]] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._edits or self.notes)
+
+    # -- where things are ----------------------------------------------------------------------------------------
+
+    def offset(self, line: int, column: int) -> int:
+        """The position of a line (from 1) and a column in bytes (from 0)."""
+        return self._lines[line - 1] + column
+
+    def start(self, node: ast.expr | ast.stmt | ast.arg | ast.alias | ast.keyword | ast.excepthandler) -> int:
+        """Where a node starts."""
+        return self.offset(node.lineno, node.col_offset)
+
+    def end(self, node: ast.expr | ast.stmt | ast.arg | ast.alias | ast.keyword | ast.excepthandler) -> int:
+        """Where a node ends."""
+        return self.offset(node.end_lineno or node.lineno, node.end_col_offset or 0)
+
+    def text(self, node: ast.expr | ast.stmt | ast.arg) -> str:
+        """The source of a node, without the changes."""
+        return self._bytes[self.start(node) : self.end(node)].decode()
+
+    def between(self, start: int, end: int) -> str:
+        """The source between two positions, without the changes."""
+        return self._bytes[start:end].decode()
+
+    def find(self, text: str, start: int, end: int | None = None) -> int:
+        """The position of the next ``text`` from ``start``; -1 when there is none."""
+        return self._bytes.find(text.encode(), start, len(self._bytes) if end is None else end)
+
+    def indent_of(self, line: int) -> str:
+        """The white space that a line starts with."""
+        start = self._lines[line - 1]
+        text = self._bytes[start : self._lines[line]].decode()
+        return text[: len(text) - len(text.lstrip())]
+
+    # -- changes -------------------------------------------------------------------------------------------------
+
+    def _add(self, edit: _Edit, key: str) -> None:
+        mark = (edit.start, edit.end, edit.text, key)
+        if mark not in self._seen:
+            self._seen.add(mark)
+            self._edits.append(edit)
+
+    def replace(self, start: int, end: int, text: str) -> None:
+        """Put ``text`` where ``start`` to ``end`` was. An empty range is an insertion."""
+        self._add(_Edit(start, end, (REPLACE, 0, len(self._edits)), text), "r")
+
+    def replace_node(self, node: ast.expr | ast.stmt | ast.arg | ast.alias, text: str) -> None:
+        """Put ``text`` in the place of a node."""
+        self.replace(self.start(node), self.end(node), text)
+
+    def wrap(self, start: int, end: int, before: str, after: str) -> None:
+        """Put ``before`` and ``after`` around a range; ranges wrapped at one position nest by their length."""
+        span = end - start
+        self._add(_Edit(start, start, (OPEN, -span, len(self._edits)), before), f"o{end}")
+        self._add(_Edit(end, end, (CLOSE, span, len(self._edits)), after), f"c{start}")
+
+    def wrap_node(self, node: ast.expr, before: str, after: str) -> None:
+        """Put ``before`` and ``after`` around an expression."""
+        self.wrap(self.start(node), self.end(node), before, after)
+
+    def insert_line(self, line: int, text: str) -> None:
+        """Put whole lines above a line."""
+        position = self._lines[min(line - 1, len(self._lines) - 1)]
+        if position and self._bytes[position - 1 : position] != b"\n":
+            text = "\n" + text
+        self._add(_Edit(position, position, (OPEN, -(1 << 40), len(self._edits)), text), "l")
+
+    def note(self, line: int, text: str) -> None:
+        """Put a comment above a line, indented as it is."""
+        if (line, text) not in self.notes:
+            self.notes.append((line, text))
+            self.insert_line(line, f"{self.indent_of(line)}# {text}\n")
+
+    def apply(self, start: int = 0, end: int | None = None) -> str:
+        """The source with the changes; of a part of it, when positions are given."""
+        stop = len(self._bytes) if end is None else end
+        out: list[bytes] = []
+        position = start
+        for edit in sorted(self._edits, key=lambda each: (each.start, each.rank, each.end)):
+            if edit.start < position or edit.start < start or edit.end > stop:
+                continue  # inside what another change has replaced
+            out.append(self._bytes[position : edit.start])
+            out.append(edit.text.encode())
+            position = edit.end
+        out.append(self._bytes[position:stop])
+        return b"".join(out).decode()
+
+
+__all__ = ["Edits"]

@@ -1,0 +1,147 @@
+"""The imports of a converted file: what it needs now is added, what it no longer uses is removed."""
+
+from __future__ import annotations
+
+import ast
+
+from .edits import Edits
+
+OURS = ("sqlalchemy", "sqlmodel", "typing", "collections.abc", "contextlib", "fastapi.concurrency", "starlette.concurrency")
+"""Modules whose imports are removed when a conversion made them superfluous."""
+
+
+def add_imports(source: str, needed: dict[tuple[str, str], str]) -> str:
+    """Add ``from x import y`` for each need, to an import of the same module where there is one."""
+    if not needed:
+        return source
+    tree = ast.parse(source)
+    edits = Edits(source)
+    by_module: dict[str, list[str]] = {}
+    for (module, name), local in sorted(needed.items()):
+        by_module.setdefault(module, []).append(name if name == local else f"{name} as {local}")
+    for module, names in by_module.items():
+        there = _import_of(tree, module)
+        last = _place(tree, module)
+        if there is not None:
+            _extend(there, names, edits)
+        elif module:
+            edits.insert_line(last + 1, f"from {module} import {', '.join(names)}\n")
+        else:
+            for name in names:
+                edits.insert_line(last + 1, f"import {name}\n")
+    return edits.apply()
+
+
+def _import_of(tree: ast.Module, module: str) -> ast.ImportFrom | None:
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and "." * node.level + (node.module or "") == module:
+            if not any(alias.name == "*" for alias in node.names):
+                return node
+    return None
+
+
+def _extend(node: ast.ImportFrom, names: list[str], edits: Edits) -> None:
+    """Put names behind the last one, in the layout that is there."""
+    last = node.names[-1]
+    end = edits.end(last)
+    there = {f"{a.name} as {a.asname}" if a.asname else a.name for a in node.names}
+    names = [name for name in names if name not in there]
+    if not names:
+        return
+    if node.lineno != last.lineno:
+        indent = edits.indent_of(last.lineno)
+        edits.replace(end, end, "".join(f",\n{indent}{name}" for name in names))
+    else:
+        edits.replace(end, end, "".join(f", {name}" for name in names))
+
+
+def _place(tree: ast.Module, module: str) -> int:
+    """The line behind which an import of a module goes: behind those of the same package, or behind all."""
+    head = module.partition(".")[0]
+    near = [
+        node.end_lineno or node.lineno
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and head and node.level == 0 and (node.module or "").partition(".")[0] == head
+    ]
+    if near:
+        return near[-1]
+    outside = [
+        node.end_lineno or node.lineno
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom) and not getattr(node, "level", 0)
+    ]
+    return outside[-1] if outside and outside[-1] <= _import_end(tree) else _import_end(tree)
+
+
+def _import_end(tree: ast.Module) -> int:
+    """The line after which imports go: behind the imports at the top, or the docstring."""
+    line = 0
+    for index, node in enumerate(tree.body):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            line = node.end_lineno or node.lineno
+        elif index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            line = node.end_lineno or node.lineno
+        elif line and not isinstance(node, ast.If | ast.Try):
+            break
+    return line
+
+
+def remove_unused(before: str, after: str, *, exported: set[str]) -> str:
+    """Remove imports that ``before`` used and ``after`` does not."""
+    old, new = ast.parse(before), ast.parse(after)
+    used_before, used_after = _used(old), _used(new)
+    edits = Edits(after)
+    for node in _top_imports(new):
+        if not isinstance(node, ast.ImportFrom) or node.module == "__future__":
+            continue
+        gone = [
+            alias
+            for alias in node.names
+            if (name := alias.asname or alias.name) in used_before and name not in used_after and name not in exported
+        ]
+        if not gone:
+            continue
+        kept = [alias for alias in node.names if alias not in gone]
+        if not kept and not _ours(node):
+            continue  # a module of the code base may be imported for what importing it does
+        if not kept:
+            start, end = edits.offset(node.lineno, 0), edits.end(node)
+            line_end = edits.find("\n", end)
+            edits.replace(start, line_end + 1 if line_end >= 0 else end, "")
+            continue
+        for alias in gone:
+            _cut(alias, node, kept, edits)
+    return edits.apply()
+
+
+def _cut(alias: ast.alias, node: ast.ImportFrom, kept: list[ast.alias], edits: Edits) -> None:
+    index = node.names.index(alias)
+    if index + 1 < len(node.names):
+        edits.replace(edits.start(alias), edits.start(node.names[index + 1]), "")
+    else:
+        before = kept[-1]
+        edits.replace(edits.end(before), edits.end(alias), "")
+
+
+def _ours(node: ast.ImportFrom) -> bool:
+    module = node.module or ""
+    return node.level == 0 and any(module == each or module.startswith(f"{each}.") for each in OURS)
+
+
+def _top_imports(tree: ast.Module) -> list[ast.stmt]:
+    return [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def _used(tree: ast.Module) -> set[str]:
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 200:
+            try:
+                inner = ast.parse(node.value.strip(), mode="eval")
+            except (SyntaxError, ValueError):
+                continue
+            names |= {each.id for each in ast.walk(inner) if isinstance(each, ast.Name)}
+    return names
+
+
+__all__ = ["add_imports", "remove_unused"]

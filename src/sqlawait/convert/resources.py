@@ -1,0 +1,132 @@
+"""Engines and session factories: where they are made, who uses them, and which of them are needed in both kinds."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from ..analysis.declarations import Binding, Function
+from ..analysis.project import Module
+from .colours import Colours
+from .facts import Facts
+from .kinds import kind_of
+
+@dataclass(eq=False)
+class Resource:
+    """An engine, a session factory or a session that is made at the top of a module."""
+
+    binding: Binding
+    module: Module
+    kind: str
+    call: ast.Call
+    uses: list[tuple[ast.expr, Function | None]] = field(default_factory=list)
+    """Where it is named, and in which function; None at the top of a module."""
+    asynchronous: bool = False
+    synchronous: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.binding.name
+
+    @property
+    def twin(self) -> str:
+        """The name of its sync twin."""
+        return f"Sync{self.name}" if self.name[:1].isupper() else f"sync_{self.name}"
+
+
+def find_resources(facts: Facts, colours: Colours, skip: set[Module]) -> dict[Binding, Resource]:
+    """The resources of a code base, each with the kinds that it is needed in."""
+    found: dict[Binding, Resource] = {}
+    for module in facts.project.modules.values():
+        if module in skip:
+            continue
+        for bindings in module.scope.bindings.values():
+            for binding in bindings:
+                value = binding.value
+                if binding.kind in ("assign", "annotated") and isinstance(value, ast.Call) and not binding.path:
+                    kind = kind_of(value, facts)
+                    if kind:
+                        found[binding] = Resource(binding, module, kind, value)
+    _uses(facts, found, skip)
+    _kinds(facts, colours, found)
+    return found
+
+
+def _uses(facts: Facts, found: dict[Binding, Resource], skip: set[Module]) -> None:
+    by_name: dict[str, list[Resource]] = defaultdict(list)
+    for resource in found.values():
+        by_name[resource.name].append(resource)
+    for tree_module in facts.project.modules.values():
+        if tree_module in skip:
+            continue
+        renamed = {alias for alias in _aliases(tree_module, by_name)}
+        for node in ast.walk(tree_module.tree):
+            if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
+                continue
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            if name not in by_name and name not in renamed:
+                continue
+            for definition in facts.inference.names.definitions(node):
+                if isinstance(definition, Binding) and definition in found:
+                    function = facts.project.function_of(node)
+                    while function is not None and isinstance(function.node, ast.Lambda):
+                        function = function.outer
+                    found[definition].uses.append((node, function))
+
+
+def _aliases(module: Module, by_name: dict[str, list[Resource]]) -> list[str]:
+    return [
+        local
+        for local, bindings in module.scope.bindings.items()
+        for binding in bindings
+        if isinstance(binding.node, ast.alias) and binding.node.asname and binding.node.name in by_name
+    ]
+
+
+def _kinds(facts: Facts, colours: Colours, found: dict[Binding, Resource]) -> None:
+    """Mark what each resource is needed as; what another resource is made of follows that one."""
+    made_of: list[tuple[Resource, Resource]] = []
+    for resource in found.values():
+        for node, function in resource.uses:
+            if function is not None:
+                resource.asynchronous |= function in colours.converted
+                resource.synchronous |= function in colours.kept or function not in colours.converted
+                continue
+            user = _maker_around(node, facts, found)
+            if user is not None:
+                made_of.append((resource, user))
+            elif not is_listener(node, facts):
+                resource.synchronous = True
+    for resource in found.values():
+        if not resource.asynchronous and not resource.synchronous and not any(r is resource for r, _ in made_of):
+            resource.asynchronous = resource.kind != "session"
+    for _ in range(4):
+        for resource, user in made_of:
+            resource.asynchronous |= user.asynchronous
+            resource.synchronous |= user.synchronous
+
+
+def is_listener(node: ast.expr, facts: Facts) -> bool:
+    """Whether an engine is named to listen to it."""
+    parent = facts.parent(node)
+    if isinstance(parent, ast.keyword):
+        parent = facts.parent(parent)
+    if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute | ast.Name):
+        name = parent.func.attr if isinstance(parent.func, ast.Attribute) else parent.func.id
+        return name in ("listen", "listens_for", "instrument")
+    return False
+
+
+def _maker_around(node: ast.expr, facts: Facts, found: dict[Binding, Resource]) -> Resource | None:
+    calls = {resource.call: resource for resource in found.values()}
+    for parent in facts.project.ancestors(node):
+        if isinstance(parent, ast.Call) and parent in calls:
+            return calls[parent]
+        if isinstance(parent, ast.stmt):
+            return None
+    return None
+
+
+__all__ = ["Resource", "find_resources", "is_listener"]

@@ -1,0 +1,125 @@
+"""What waits for the database is awaited: session, connection and engine calls, and calls of functions that wait."""
+
+from __future__ import annotations
+
+import ast
+
+from ..context import Context, Refusal
+from ..facts import ENGINE
+from ..waits import Wait
+
+
+def make_awaitable(node: ast.AST, context: Context) -> None:
+    """Make sure that ``await`` may stand at a node; raises Refusal where it cannot."""
+    project = context.facts.project
+    child = node
+    for parent in project.ancestors(node):
+        if isinstance(parent, ast.Lambda):
+            raise Refusal("SAW305", "a lambda cannot await; make it a function that is awaited")
+        if isinstance(parent, ast.GeneratorExp) and not _is_first_source(child, parent):
+            _listed(parent, context)
+        if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef):
+            return
+        child = parent
+
+
+def _is_first_source(child: ast.AST, parent: ast.GeneratorExp) -> bool:
+    return child is parent.generators[0].iter
+
+
+def _listed(node: ast.GeneratorExp, context: Context) -> None:
+    """A generator expression that awaits would be an asynchronous one: it becomes a list where a call takes it."""
+    call = context.facts.parent(node)
+    if not isinstance(call, ast.Call) or node not in call.args:
+        raise Refusal("SAW305", "a generator expression that awaits must be walked with async for")
+    start, end = context.edits.start(node), context.edits.end(node)
+    if len(call.args) == 1 and not call.keywords:
+        context.edits.wrap(start + 1, end - 1, "[", "]")
+    else:
+        context.edits.replace(start, start + 1, "[")
+        context.edits.replace(end - 1, end, "]")
+
+
+def put_await(node: ast.expr, context: Context) -> None:
+    """Put ``await`` before an expression, with parentheses where they are needed."""
+    if isinstance(context.facts.parent(node), ast.Await):
+        return
+    if context.facts.needs_parentheses(node):
+        context.edits.wrap_node(node, "(await ", ")")
+    else:
+        context.edits.wrap_node(node, "await ", "")
+
+
+def rewrite_wait(wait: Wait, context: Context) -> None:
+    """Rewrite one place that is not a query chain and not a ``with``."""
+    node = wait.node
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        if wait.kind == "thread":
+            _thread(node, context)
+        return
+    if wait.kind == "thread":
+        _thread(node, context)
+    elif wait.kind == "bulk":
+        make_awaitable(node, context)
+        _bulk(node, node.func, context)
+    elif wait.kind in ("session", "begin", "connection", "transaction"):
+        make_awaitable(node, context)
+        _refuse_streams(node)
+        put_await(node, context)
+    elif wait.kind == "engine":
+        if node.func.attr == "raw_connection":
+            raise Refusal("SAW307", "a raw DBAPI connection has no async counterpart")
+        if node.func.attr == "begin":
+            raise Refusal("SAW307", "an engine's begin() outside a with statement")
+        make_awaitable(node, context)
+        put_await(node, context)
+
+
+def _refuse_streams(node: ast.Call) -> None:
+    for each in ast.walk(node):
+        if isinstance(each, ast.keyword) and each.arg in ("stream_results", "yield_per"):
+            raise Refusal("SAW308", "a streamed result is read with session.stream() and async for")
+
+
+def _bulk(node: ast.Call, func: ast.Attribute, context: Context) -> None:
+    edits = context.edits
+    edits.replace(edits.end(func.value), edits.end(func), f".run_sync(lambda sync_session: sync_session.{func.attr}")
+    edits.wrap_node(node, "await ", ")")
+
+
+def _thread(node: ast.expr, context: Context) -> None:
+    """``await run_in_threadpool(db.commit)`` is ``await db.commit()``."""
+    assert isinstance(node, ast.Call)
+    edits = context.edits
+    at = 1 if isinstance(node.func, ast.Attribute) and node.func.attr == "run_in_executor" else 0
+    handed = node.args[at]
+    rest = [*node.args[at + 1 :], *(keyword.value for keyword in node.keywords)]
+    edits.replace(edits.start(node), edits.start(handed), "")
+    if rest:
+        comma = edits.find(",", edits.end(handed))
+        edits.replace(edits.end(handed), comma + 1, "(")
+    else:
+        edits.replace(edits.end(handed), edits.end(node) - 1, "(")
+
+
+def rewrite_with(node: ast.With, asynchronous: list[ast.expr], context: Context) -> None:
+    """``with SessionLocal() as db`` becomes ``async with``."""
+    names = {each for each in asynchronous}
+    if not all(item.context_expr in names for item in node.items):
+        raise Refusal("SAW306", "one with statement holds both what is entered with async with and what is not; nest them")
+    make_awaitable(node, context)
+    for item in node.items:
+        call = item.context_expr
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in ("begin", "connect"):
+            continue
+    start = context.edits.start(node)
+    context.edits.replace(start, start + len("with"), "async with")
+
+
+def on_sync_engine(node: ast.expr, context: Context) -> None:
+    """Listeners and instrumentation go on the sync engine inside the async one."""
+    end = context.edits.end(node)
+    context.edits.replace(end, end, ".sync_engine")
+
+
+__all__ = ["ENGINE", "make_awaitable", "on_sync_engine", "put_await", "rewrite_wait", "rewrite_with"]

@@ -1,0 +1,84 @@
+"""Calls of functions that became coroutines, generators and context managers of the async kind."""
+
+from __future__ import annotations
+
+import ast
+
+from ...analysis.declarations import Function, last_name
+from ..context import Context, Refusal
+from ..waits import TO_THREAD
+from .awaits import make_awaitable, put_await
+
+
+def rewrite_call(call: ast.Call, targets: list[Function], awaited: set[Function], context: Context) -> None:
+    """Await a call of functions that became async; nothing happens when none of them did."""
+    hit = [each for each in targets if each in awaited]
+    if not hit:
+        return
+    if len(hit) != len(targets):
+        names = ", ".join(each.qualname for each in targets if each not in awaited)
+        raise Refusal("SAW309", f"this calls either a function that became async or one that did not ({names})")
+    if any(each.name == "__init__" for each in hit):
+        return
+    if any(each.yields for each in hit):
+        if not all(each.yields for each in hit):
+            raise Refusal("SAW309", "this calls either a generator or a function")
+        if all(each.decorator_names & {"contextmanager", "asynccontextmanager"} for each in hit):
+            return  # the with statement around it is rewritten
+        _generator(call, context)
+        return
+    parent = context.facts.parent(call)
+    if isinstance(parent, ast.withitem):
+        raise Refusal("SAW306", "a context manager that a coroutine makes is entered after an await")
+    make_awaitable(call, context)
+    put_await(call, context)
+
+
+def _generator(call: ast.Call, context: Context) -> None:
+    """A generator became an async generator."""
+    edits, facts = context.edits, context.facts
+    parent = facts.parent(call)
+    if isinstance(parent, ast.For) and parent.iter is call:
+        make_awaitable(parent, context)
+        edits.replace(edits.start(parent), edits.start(parent) + len("for"), "async for")
+    elif isinstance(parent, ast.comprehension) and parent.iter is call:
+        owner = facts.parent(parent)
+        if isinstance(owner, ast.GeneratorExp):
+            raise Refusal("SAW305", "a generator expression over an async generator")
+        position = edits.between(0, edits.start(parent.target)).encode().rfind(b"for")
+        edits.replace(position, position + len("for"), "async for")
+    elif isinstance(parent, ast.Call) and last_name(parent.func) == "next" and parent.args[:1] == [call]:
+        edits.replace_node(parent.func, "anext")
+        make_awaitable(parent, context)
+        put_await(parent, context)
+    elif isinstance(parent, ast.Call) and last_name(parent.func) in ("list", "set", "tuple", "sorted") and parent.args == [call]:
+        make_awaitable(call, context)
+        edits.wrap_node(call, "[each async for each in ", "]")
+    elif isinstance(parent, ast.Call) and last_name(parent.func) in ("StreamingResponse", "EventSourceResponse", "closing", "aclosing"):
+        return
+    elif isinstance(parent, ast.Assign) or isinstance(parent, ast.Return):
+        raise Refusal("SAW310", "an async generator is kept for later: walk it with async for")
+    else:
+        raise Refusal("SAW310", "an async generator is walked with async for, and this is no such place")
+
+
+def rewrite_handed(call: ast.Call, awaited: set[Function], context: Context) -> None:
+    """``await run_in_threadpool(f, db)`` is ``await f(db)`` once f is a coroutine function."""
+    if last_name(call.func) not in TO_THREAD or not call.args:
+        return
+    at = 1 if last_name(call.func) == "run_in_executor" else 0
+    if len(call.args) <= at:
+        return
+    handed = call.args[at]
+    found = context.facts.type_of(handed).decl
+    if isinstance(found, Function) and found in awaited:
+        edits = context.edits
+        edits.replace(edits.start(call), edits.start(handed), "")
+        if call.args[at + 1 :] or call.keywords:
+            comma = edits.find(",", edits.end(handed))
+            edits.replace(edits.end(handed), comma + 1, "(")
+        else:
+            edits.replace(edits.end(handed), edits.end(call) - 1, "(")
+
+
+__all__ = ["rewrite_call", "rewrite_handed"]

@@ -1,0 +1,164 @@
+"""Where a function waits for the database, or makes what does: the places that a conversion has to touch."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..analysis.declarations import Function, last_name
+from .chains import RUNS, Chain, read_chain
+from .facts import Facts
+
+SESSION_WAITS = {
+    "execute", "scalar", "scalars", "get", "get_one", "commit", "rollback", "flush", "refresh", "merge", "delete", "close",
+    "connection", "exec", "invalidate", "reset", "remove", "prepare",
+}  # fmt: skip
+"""Methods of a session that are coroutines on AsyncSession under the same name."""
+SESSION_BULK = {"bulk_save_objects", "bulk_insert_mappings", "bulk_update_mappings"}
+"""Methods that AsyncSession does not have: they run through ``run_sync``."""
+ENGINE_WAITS = {"dispose"}
+CONNECTION_WAITS = {"execute", "scalar", "scalars", "commit", "rollback", "close", "exec_driver_sql", "invalidate"}
+TRANSACTION_WAITS = {"commit", "rollback", "close"}
+TO_THREAD = {"run_in_threadpool", "to_thread", "asyncify", "run_in_executor", "sync_to_async"}
+
+WaitKind = Literal["session", "bulk", "begin", "query", "engine", "connection", "transaction", "with", "thread", "new"]
+
+
+@dataclass(eq=False, slots=True)
+class Wait:
+    """One place."""
+
+    kind: WaitKind
+    node: ast.expr
+    chain: Chain | None = None
+    waits: bool = True
+    """False for what must be rewritten but has nothing to await, such as building a query."""
+
+
+@dataclass(eq=False)
+class Uses:
+    """What one function, or the top of one module or class, does by itself."""
+
+    waits: list[Wait] = field(default_factory=list)
+    calls: list[tuple[ast.Call, list[Function]]] = field(default_factory=list)
+    references: list[tuple[ast.expr, Function]] = field(default_factory=list)
+    """Functions that are handed on without being called."""
+
+
+def uses_of(nodes: list[ast.AST], facts: Facts) -> Uses:
+    """What these nodes, those of one function or of the top of a module, do."""
+    uses = Uses()
+    chained: set[ast.AST] = set()
+    called: set[ast.AST] = set()
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            called.add(node.func)
+    for node in nodes:
+        if isinstance(node, ast.expr) and node not in chained:
+            chain = _chain(node, facts)
+            if chain is not None:
+                chained.update((chain.root, chain.statement, chain.top, *(step.node for step in chain.steps)))
+                if isinstance(chain.root, ast.Call) and chain.session is None:
+                    pass  # the call that gives the query is a call like any other
+                else:
+                    called.update(_funcs(chain))
+                runs = chain.end is not None and (chain.end.name in RUNS or chain.end.name == "[]")
+                uses.waits.append(Wait("query", chain.top, chain, runs or (chain.end is None and facts.is_iterated(chain.statement))))
+        if isinstance(node, ast.Call):
+            _call(node, uses, facts)
+        elif isinstance(node, ast.With):
+            uses.waits += [Wait("with", item.context_expr) for item in node.items if _enters(item.context_expr, facts)]
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load) and node not in called:
+            uses.references += [(node, each) for each in _functions(node, facts)]
+    return uses
+
+
+def _funcs(chain: Chain) -> list[ast.expr]:
+    steps = [*chain.steps, *([chain.end] if chain.end else [])]
+    return [step.node.func for step in steps if isinstance(step.node, ast.Call)]
+
+
+def _functions(node: ast.Name | ast.Attribute, facts: Facts) -> list[Function]:
+    parent = facts.parent(node)
+    if isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Call) and parent.func is node):
+        return []
+    found = facts.type_of(node)
+    each = found.decl
+    if found.kind == "function" and isinstance(each, Function) and not each.module.stub:
+        return [each]
+    return []
+
+
+def _chain(node: ast.expr, facts: Facts) -> Chain | None:
+    """The chain that starts at a node, when one does."""
+    if facts.is_root(node):
+        return read_chain(node, facts)
+    if isinstance(node, ast.Name | ast.Attribute | ast.Call) and isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+        parent = facts.parent(node)
+        starts = isinstance(parent, ast.Attribute | ast.Subscript) and parent.value is node
+        if (starts or facts.is_iterated(node)) and facts.is_query(node) and not _is_step(node, facts):
+            return read_chain(node, facts)
+    return None
+
+
+def _is_step(node: ast.expr, facts: Facts) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and facts.is_query(node.func.value)
+
+
+def _call(node: ast.Call, uses: Uses, facts: Facts) -> None:
+    func = node.func
+    if isinstance(func, ast.Attribute):
+        name = func.attr
+        if name in SESSION_WAITS and facts.is_session(func.value):
+            uses.waits.append(Wait("session", node))
+            return
+        if name in SESSION_BULK and facts.is_session(func.value):
+            uses.waits.append(Wait("bulk", node))
+            return
+        if name in ("begin", "begin_nested") and facts.is_session(func.value):
+            if not isinstance(facts.parent(node), ast.withitem):
+                uses.waits.append(Wait("begin", node))
+            return
+        if name in ENGINE_WAITS and facts.is_engine(func.value):
+            uses.waits.append(Wait("engine", node))
+            return
+        if name in ("connect", "begin", "raw_connection") and facts.is_engine(func.value):
+            if not isinstance(facts.parent(node), ast.withitem):
+                uses.waits.append(Wait("engine", node))
+            return
+        if name in CONNECTION_WAITS and facts.is_connection(func.value):
+            uses.waits.append(Wait("connection", node))
+            return
+        if name in TRANSACTION_WAITS and facts.is_transaction(func.value):
+            uses.waits.append(Wait("transaction", node))
+            return
+    if last_name(func) in TO_THREAD and node.args:
+        at = 1 if last_name(func) == "run_in_executor" else 0
+        handed = node.args[at] if len(node.args) > at else None
+        if isinstance(handed, ast.Attribute) and handed.attr in SESSION_WAITS and facts.is_session(handed.value):
+            uses.waits.append(Wait("thread", node))
+            return
+    if _makes_session(node, facts):
+        uses.waits.append(Wait("new", node, waits=False))
+    targets = facts.targets(node)
+    if targets:
+        uses.calls.append((node, targets))
+
+
+def _makes_session(node: ast.Call, facts: Facts) -> bool:
+    return facts.is_session(node) and not facts.targets(node) and facts.is_maker(node.func)
+
+
+def _enters(node: ast.expr, facts: Facts) -> bool:
+    """Whether ``with`` over it is ``async with`` on its async counterpart."""
+    if facts.is_session(node) and not facts.is_scoped(node):
+        return not (isinstance(node, ast.Attribute) and node.attr == "no_autoflush")
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        name, owner = node.func.attr, node.func.value
+        if name in ("begin", "begin_nested", "connect"):
+            return facts.is_session(owner) or facts.is_engine(owner) or facts.is_connection(owner) or facts.is_maker(owner)
+    return False
+
+
+__all__ = ["SESSION_BULK", "SESSION_WAITS", "TO_THREAD", "Uses", "Wait", "uses_of"]
