@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -175,6 +177,72 @@ def current(database_url: DatabaseUrl = None) -> None:
 
     _set_database(database_url)
     migrations.current()
+
+
+@app.command()
+def convert(  # noqa: PLR0917  # a command line's options are its parameters
+    path: Annotated[Path, typer.Argument(exists=True, help="The code base, or a file of it.")],
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the changes; without it they are shown.")
+    ] = False,
+    tests: Annotated[bool, typer.Option("--tests", help="Convert the test suite too.")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="A route (/users/*), module, function or folder; may be repeated."),
+    ] = None,
+    driver: Annotated[
+        str | None,
+        typer.Option(help="The async driver for PostgreSQL: psycopg (version 3) or asyncpg."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write what was done to a file, .html or .json.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write even where git could not undo it.")] = False,
+    commit: Annotated[bool, typer.Option("--commit", help="Commit what was written.")] = False,
+) -> None:
+    """Turn a sync FastAPI and SQLAlchemy code base into an async one.
+
+    Exit codes: 0 all converted, 1 some places are left with a TODO, 2 refused, with nothing written.
+
+    [bold]Examples[/bold]
+
+      sqlawait convert src/
+
+      sqlawait convert src/ --write --tests --report out.html
+
+      sqlawait convert src/ --write --only "/users/*"
+    """
+    from sqlawait.convert.apply import Refused
+    from sqlawait.convert.command import Request
+    from sqlawait.convert.command import convert as run
+
+    request = Request(
+        path,
+        write=write,
+        tests=tests,
+        only=tuple(only or ()),
+        driver=driver,
+        report=report,
+        force=force,
+        commit=commit,
+    )
+    try:
+        result = run(request, typer.echo, _progress())
+    except Refused as refused:
+        typer.echo(str(refused), err=True)
+        raise typer.Exit(2) from None
+    raise typer.Exit(1 if result.todos else 0)
+
+
+def _progress() -> Callable[[str, int, int], None] | None:
+    """Progress on one line of the terminal; none where the output goes to a file."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(what: str, done: int, of: int) -> None:
+        end = "\n" if done + 1 == of else ""
+        sys.stderr.write(f"\r{what} {done + 1}/{of}{end}")
+        sys.stderr.flush()
+
+    return show
 
 
 def _set_database(url: str | None) -> None:

@@ -12,22 +12,32 @@ if TYPE_CHECKING:
 Rows = Literal["entity", "rows", "unknown"]
 
 REFINES = {
-    "filter", "where", "filter_by", "join", "outerjoin", "select_from", "options", "order_by", "group_by", "having",
-    "distinct", "limit", "offset", "slice", "with_for_update", "execution_options", "params", "prefix_with",
-    "suffix_with", "with_hint", "with_statement_hint", "correlate", "correlate_except", "add_columns", "add_column",
-    "add_entity", "with_entities", "populate_existing", "autoflush", "yield_per", "union", "union_all", "except_",
-    "except_all", "intersect", "intersect_all", "from_statement", "tuples", "add_criteria",
+    "filter", "where", "filter_by", "join", "outerjoin", "select_from", "options", "order_by", "group_by",
+    "having", "distinct", "limit", "offset", "slice", "with_for_update", "execution_options", "params",
+    "prefix_with", "suffix_with", "with_hint", "with_statement_hint", "correlate", "correlate_except",
+    "add_columns", "add_column", "add_entity", "with_entities", "populate_existing", "autoflush",
+    "yield_per", "union", "union_all", "except_", "except_all", "intersect", "intersect_all",
+    "from_statement", "tuples", "add_criteria",
 }  # fmt: skip
 """Methods of Query that give a Query and that ``select()`` has, as they are or under another name."""
 PLAIN = {"filter", "where", "filter_by"}
 SETS = {"union", "union_all", "except_", "except_all", "intersect", "intersect_all"}
 ENDS = {
-    "all", "first", "one", "one_or_none", "scalar", "count", "get", "delete", "update", "exists", "subquery", "cte",
-    "scalar_subquery", "as_scalar", "label",
+    "all", "first", "one", "one_or_none", "scalar", "count", "get", "delete", "update", "exists",
+    "subquery", "cte", "scalar_subquery", "as_scalar", "label",
 }  # fmt: skip
 RUNS = {"all", "first", "one", "one_or_none", "scalar", "count", "get", "delete", "update"}
 """The ends that talk to the database."""
-SAME_ROWS = {"order_by", "limit", "offset", "slice", "with_for_update", "execution_options", "params", "distinct"}
+SAME_ROWS = {
+    "order_by",
+    "limit",
+    "offset",
+    "slice",
+    "with_for_update",
+    "execution_options",
+    "params",
+    "distinct",
+}
 """Steps that can neither repeat a row nor make rows of models into something else."""
 
 
@@ -63,6 +73,8 @@ class Shape:
     """The source of the one model that is queried."""
     mapped: bool = True
     """Whether a whole model is among what is queried."""
+    subject: str = ""
+    """The source of the model that ``filter_by`` means, where there are several to choose from."""
     special: str = ""
     """``union`` or ``statement``: the rows come from a statement of another form."""
 
@@ -95,7 +107,11 @@ class Chain:
 
 def read_chain(root: ast.expr, facts: Facts) -> Chain:
     """Follow a query outward from its root, as far as it is one."""
-    session = root.func.value if facts.is_root(root) and isinstance(root, ast.Call) and isinstance(root.func, ast.Attribute) else None
+    session = (
+        root.func.value
+        if facts.is_root(root) and isinstance(root, ast.Call) and isinstance(root.func, ast.Attribute)
+        else None
+    )
     base = root_shape(root, facts)
     steps: list[Step] = []
     end: Step | None = None
@@ -144,6 +160,7 @@ def root_shape(root: ast.expr, facts: Facts, depth: int = 0) -> Shape:
             filtered=first.filtered and other.filtered,
             model=first.model if first.model == other.model else "",
             mapped=first.mapped or other.mapped,
+            subject=first.subject if first.subject == other.subject else "",
             special=first.special or other.special,
         )
     return first
@@ -177,14 +194,40 @@ def _queried(entities: list[ast.expr], facts: Facts) -> Shape:
         return Shape("unknown", model=facts.text(only))
     kinds = [facts.entity(each) for each in entities]
     mapped = any(kind != "column" for kind in kinds)
-    return Shape("rows", distinct=not mapped, mapped=mapped)
+    return Shape(
+        "rows", distinct=not mapped, mapped=mapped, subject=subject_of(entities[0], facts) if entities else ""
+    )
+
+
+def subject_of(node: ast.expr, facts: Facts) -> str:
+    """The model that an entity, a column of one or a join target belongs to, as the file names it."""
+    if isinstance(node, ast.Name | ast.Attribute):
+        if facts.entity(node) == "entity":
+            return facts.text(node)
+        related = facts.related_model(node)
+        if related:
+            return related
+        if (
+            isinstance(node, ast.Attribute)
+            and facts.entity(node.value) == "entity"
+            and not facts.is_relationship(node)
+        ):
+            return facts.text(node.value)
+    elif isinstance(node, ast.Call):
+        found = {
+            subject_of(each, facts) for each in [*node.args, node.func] if isinstance(each, ast.Attribute)
+        } - {""}
+        return found.pop() if len(found) == 1 else ""
+    return ""
 
 
 def refine(shape: Shape, step: Step, facts: Facts) -> Shape:
     """What a query gives after one more step."""
     name = step.name
     if name in PLAIN:
-        some = bool(step.call.args or step.call.keywords) and not any(isinstance(a, ast.Starred) for a in step.call.args)
+        some = bool(step.call.args or step.call.keywords) and not any(
+            isinstance(a, ast.Starred) for a in step.call.args
+        )
         return replace(shape, filtered=shape.filtered or some)
     if name in ("with_entities", "add_columns", "add_column", "add_entity"):
         if name == "with_entities":
@@ -192,20 +235,35 @@ def refine(shape: Shape, step: Step, facts: Facts) -> Shape:
             return replace(fresh, distinct=fresh.distinct and shape.distinct, simple=False, model="")
         return replace(shape, rows="rows", simple=False, aggregate=False, model="")
     if name in SETS:
-        return replace(shape, simple=False, aggregate=False, special="union")
+        once = shape.distinct and name != "union_all"
+        return replace(shape, simple=False, aggregate=False, distinct=once, special="union")
     if name == "from_statement":
         return replace(shape, simple=False, aggregate=False, distinct=False, special="statement")
     if name == "options":
         safe = all(facts.is_safe_option(each) for each in step.call.args)
-        return replace(shape, distinct=shape.distinct and (safe or not shape.mapped))
+        return replace(shape, simple=False, distinct=shape.distinct and (safe or not shape.mapped))
     if name in SAME_ROWS:
         return replace(shape, simple=False)
     if name in ("populate_existing", "autoflush", "yield_per", "tuples"):
         return replace(shape, simple=False)
     if name == "group_by":
         return replace(shape, simple=False, aggregate=False)
+    if name in ("join", "outerjoin"):
+        shape = replace(shape, subject=subject_of(step.call.args[0], facts) if step.call.args else "")
     # Joins and the like: a model may come once for each row on the other side, and Query gave it once.
     return replace(shape, simple=False, distinct=shape.distinct and not shape.mapped)
 
 
-__all__ = ["ENDS", "PLAIN", "REFINES", "RUNS", "SETS", "Chain", "Rows", "Shape", "Step", "expression_shape", "read_chain"]
+__all__ = [
+    "ENDS",
+    "PLAIN",
+    "REFINES",
+    "RUNS",
+    "SETS",
+    "Chain",
+    "Rows",
+    "Shape",
+    "Step",
+    "expression_shape",
+    "read_chain",
+]

@@ -1,8 +1,9 @@
 """Which functions become async, which stay sync, and which are needed as both.
 
-Async roots (routes, dependencies, coroutines, and what nobody in sight calls) and sync roots (tasks of a worker,
-commands, code that runs at import, callbacks of libraries) are followed along the calls. A function reached from the
-first alone is converted in place; from the second alone, left as it is; from both, converted with a sync twin beside it.
+Async roots (routes, dependencies, coroutines, and what nobody in sight calls) and sync roots (tasks of a
+worker, commands, code that runs at import, callbacks of libraries) are followed along the calls. A function
+reached from the first alone is converted in place; from the second alone, left as it is; from both, converted
+with a sync twin beside it.
 """
 
 from __future__ import annotations
@@ -12,39 +13,58 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ..analysis.declarations import Function, last_name
-from ..analysis.project import Module
-from ..analysis.types import members
+from sqlawait.analysis.declarations import Function, last_name
+from sqlawait.analysis.project import Module
+from sqlawait.analysis.types import members
+
 from .facts import Facts
 from .kinds import kind_of
 from .waits import TO_THREAD, Uses, uses_of
 
 ASYNC_CALLS = {
-    "Depends", "Security", "add_task", "BackgroundTask", "add_api_route", "add_event_handler", "add_exception_handler",
-    "exception_handler", "middleware", "create_task", "ensure_future", "add_api_websocket_route", "on_event", "Provide",
+    "Depends", "Security", "add_task", "BackgroundTask", "add_api_route", "add_event_handler",
+    "add_exception_handler", "exception_handler", "middleware", "create_task", "ensure_future",
+    "add_api_websocket_route", "on_event", "Provide",
 }  # fmt: skip
 """What takes a function that may as well be a coroutine function."""
 SYNC_CALLS = TO_THREAD | {
-    "submit", "Thread", "Process", "Timer", "signal", "listen", "register", "add_job", "sorted", "sort", "map", "filter",
-    "reduce", "min", "max", "groupby", "apply_async", "delay", "run_sync", "Command", "add_command", "every", "do",
-    "default_factory", "Column", "mapped_column", "relationship", "Field", "property", "add_middleware_sync", "target",
+    "submit", "Thread", "Process", "Timer", "signal", "listen", "register", "add_job", "sorted", "sort",
+    "map", "filter", "reduce", "min", "max", "groupby", "apply_async", "delay", "run_sync", "Command",
+    "add_command", "every", "do", "default_factory", "Column", "mapped_column", "relationship", "Field",
+    "property", "add_middleware_sync", "target",
 }  # fmt: skip
 """What calls the function it is given, and does not await."""
 BARRIERS = {
-    "task", "shared_task", "periodic_task", "actor", "command", "callback", "listens_for", "scheduled", "job", "receiver",
-    "scheduled_job", "cli", "group", "on_after_configure", "connect", "worker_process_init", "template_filter",
-    "app_template_filter", "context_processor", "before_send", "compiles", "template_global", "signal", "listens",
+    "task", "shared_task", "periodic_task", "actor", "command", "callback", "listens_for", "scheduled",
+    "job", "receiver", "scheduled_job", "cli", "group", "on_after_configure", "connect",
+    "worker_process_init", "template_filter", "app_template_filter", "context_processor", "before_send",
+    "compiles", "template_global", "signal", "listens",
 }  # fmt: skip
 """Decorators whose function a library calls and does not await: where sync code starts."""
 UNAWAITED = {
-    "validates", "validator", "field_validator", "root_validator", "model_validator", "field_serializer", "computed_field",
-    "model_serializer", "property", "cached_property", "hybrid_property", "hybrid_method", "expression", "comparator",
-    "setter", "lru_cache", "cache", "cached", "memoize", "declared_attr", "reconstructor", "singledispatch", "validate_call",
-    "alru", "ttl_cache",
+    "validates", "validator", "field_validator", "root_validator", "model_validator", "field_serializer",
+    "computed_field", "model_serializer", "property", "cached_property", "hybrid_property",
+    "hybrid_method", "expression", "comparator", "setter", "lru_cache", "cache", "cached", "memoize",
+    "declared_attr", "reconstructor", "singledispatch", "validate_call", "alru", "ttl_cache",
 }  # fmt: skip
 """Decorators whose function cannot be a coroutine function, whoever calls it."""
-ASYNC_DUNDERS = {"__call__": "__call__", "__enter__": "__aenter__", "__exit__": "__aexit__", "__iter__": "__aiter__"}
-BARRIER_BASES = {"Task", "Thread", "Process", "Command", "BaseCommand", "Cmd", "TypeDecorator", "UserDefinedType", "Middleware"}
+ASYNC_DUNDERS = {
+    "__call__": "__call__",
+    "__enter__": "__aenter__",
+    "__exit__": "__aexit__",
+    "__iter__": "__aiter__",
+}
+BARRIER_BASES = {
+    "Task",
+    "Thread",
+    "Process",
+    "Command",
+    "BaseCommand",
+    "Cmd",
+    "TypeDecorator",
+    "UserDefinedType",
+    "Middleware",
+}
 """Base classes from outside whose methods a library calls and does not await."""
 
 
@@ -113,7 +133,7 @@ class Painter:
         colours.changed = self._changed(colours)
         return colours
 
-    # -- what each function does ---------------------------------------------------------------------------------
+    # -- what each function does -------------------------------------------------------------------------------
 
     def _units(self) -> Colours:
         units: dict[Function, Unit] = {}
@@ -127,7 +147,7 @@ class Painter:
         return Colours(units, tops)
 
     def _nodes(self, function: Function) -> list[ast.AST]:
-        """The nodes of a function with those of its lambdas: a lambda has the colour of the function around it."""
+        """The nodes of a function and of its lambdas: a lambda has the colour of the function around it."""
         found: list[ast.AST] = []
         for node in function.own_nodes:
             found.append(node)
@@ -146,7 +166,11 @@ class Painter:
             for base, _ in self.facts.inference.bases(cls)[1:]:
                 for name, method in cls.methods.items():
                     other = base.methods.get(name)
-                    if other is not None and not base.module.stub and name not in ("__init__", "__repr__", "__str__"):
+                    if (
+                        other is not None
+                        and not base.module.stub
+                        and name not in ("__init__", "__repr__", "__str__")
+                    ):
                         self.family[method].add(other)
                         self.family[other].add(method)
 
@@ -168,46 +192,56 @@ class Painter:
     def _provides(self, function: Function) -> bool:
         """Whether a function hands out a session, an engine or a query, or is annotated to take one."""
         result = self.facts.inference.result_of(function)
-        names = ("sqlalchemy.orm.Session", "sqlalchemy.Engine", "sqlalchemy.orm.Query", "sqlalchemy.orm.sessionmaker")
+        names = (
+            "sqlalchemy.orm.Session",
+            "sqlalchemy.Engine",
+            "sqlalchemy.orm.Query",
+            "sqlalchemy.orm.sessionmaker",
+        )
         inner = [part for each in members(result) for part in [each, *each.args]]
         for param in function.params:
             if param.annotation is not None:
                 inner += list(members(self.facts.inference.param_type(function, param)))
-        return any(each.kind == "instance" and any(self.facts.inference.is_a(each, n) for n in names) for each in inner)
+        return any(
+            each.kind == "instance" and any(self.facts.inference.is_a(each, n) for n in names) for each in inner
+        )
 
-    # -- where it starts -----------------------------------------------------------------------------------------
+    # -- where it starts ---------------------------------------------------------------------------------------
 
     def _roots(self, colours: Colours) -> tuple[set[Function], set[Function]]:
         asynchronous: set[Function] = set()
         synchronous: set[Function] = set()
         entries = set(self.injection.routes) | set(self.injection.all)
-        for function, unit in colours.units.items():
-            if self.is_test(function.module) and not self.convert_tests:
-                continue
+        functions = [each for each in colours.units if not self._left_out(each.module)]
+        for function in functions:
             if self.is_barrier(function):
                 synchronous.add(function)
-            elif self.cannot_await(function):
-                continue
-            elif function.is_async or function in entries:
+            elif not self.cannot_await(function) and (function.is_async or function in entries):
                 if self.selected is None or self.selected(function):
                     asynchronous.add(function)
                 elif not function.is_async:
                     synchronous.add(function)
-            for node, handed in unit.uses.references:
+            for node, handed in colours.units[function].uses.references:
                 self._handed(node, handed, asynchronous, synchronous)
         for module, unit in colours.tops.items():
-            if self.is_test(module) and not self.convert_tests:
-                continue
-            for _, targets in unit.uses.calls:
-                synchronous.update(targets)
-            for node, handed in unit.uses.references:
-                self._handed(node, handed, asynchronous, synchronous)
-        for function in colours.units:
-            alone = not any(unit.function is not function for unit in self.called[function])
-            if alone and self.selected is None and function not in asynchronous | synchronous and function.outer is None:
-                if not (self.is_test(function.module) and not self.convert_tests) and not self._is_script(function):
-                    asynchronous.add(function)
+            if not self._left_out(module):
+                synchronous.update(target for _, targets in unit.uses.calls for target in targets)
+                for node, handed in unit.uses.references:
+                    self._handed(node, handed, asynchronous, synchronous)
+        if self.selected is None:
+            rooted = asynchronous | synchronous
+            asynchronous |= {each for each in functions if each not in rooted and self._is_alone(each)}
         return asynchronous, synchronous
+
+    def _left_out(self, module: Module) -> bool:
+        return self.is_test(module) and not self.convert_tests
+
+    def _is_alone(self, function: Function) -> bool:
+        """Whether nobody in sight calls a function."""
+        callers = {unit.function for unit in self.called[function] if not self._left_out(unit.module)}
+        if callers - {function} or function.outer is not None:
+            return False
+        return not self._is_script(function) and not self.cannot_await(function)
 
     def _is_script(self, function: Function) -> bool:
         """Whether a function belongs to Alembic's environment or the like."""
@@ -222,7 +256,9 @@ class Painter:
         if any(_name(decorator) in BARRIERS for decorator in function.decorators):
             return True
         if function.cls is not None and not function.name.startswith("__"):
-            outside = {name.rpartition(".")[2] for name in self.facts.inference.attributes.outside_bases(function.cls)}
+            outside = {
+                name.rpartition(".")[2] for name in self.facts.inference.attributes.outside_bases(function.cls)
+            }
             return bool(outside & BARRIER_BASES)
         return False
 
@@ -235,7 +271,9 @@ class Painter:
         special = function.name.startswith("__") and function.name.endswith("__")
         return function.cls is not None and special and function.name not in ASYNC_DUNDERS
 
-    def _handed(self, node: ast.expr, function: Function, asynchronous: set[Function], synchronous: set[Function]) -> None:
+    def _handed(
+        self, node: ast.expr, function: Function, asynchronous: set[Function], synchronous: set[Function]
+    ) -> None:
         name = self._receiver(node)
         if self.selected is not None and name in ASYNC_CALLS:
             return
@@ -248,7 +286,14 @@ class Painter:
         """The last name of the call that a function is handed to."""
         parent = self.facts.parent(node)
         while isinstance(parent, ast.keyword | ast.Tuple | ast.List | ast.Starred):
-            if isinstance(parent, ast.keyword) and parent.arg in ("key", "target", "callback", "default", "onupdate", "default_factory"):
+            if isinstance(parent, ast.keyword) and parent.arg in (
+                "key",
+                "target",
+                "callback",
+                "default",
+                "onupdate",
+                "default_factory",
+            ):
                 return "target"
             parent = self.facts.parent(parent)
         if isinstance(parent, ast.Call):
@@ -259,7 +304,7 @@ class Painter:
                 return "Depends"
         return ""
 
-    # -- where it goes -------------------------------------------------------------------------------------------
+    # -- where it goes -----------------------------------------------------------------------------------------
 
     def _reach(self, roots: Iterable[Function], colours: Colours) -> set[Function]:
         found: set[Function] = set()
@@ -273,7 +318,9 @@ class Painter:
             near = [target for _, targets in unit.uses.calls for target in targets]
             near += list(self.family[function])
             near += [each for each in colours.units if each.outer is function]
-            near += [each for _, each in unit.uses.references if self._receiver(_) not in SYNC_CALLS | ASYNC_CALLS]
+            near += [
+                each for _, each in unit.uses.references if self._receiver(_) not in SYNC_CALLS | ASYNC_CALLS
+            ]
             pending += [each for each in near if each in colours.touching]
         return found
 
@@ -281,13 +328,18 @@ class Painter:
         found = {
             each
             for each in colours.converted
-            if any(w.waits or w.kind == "with" for w in colours.units[each].uses.waits) and not self.cannot_await(each)
+            if any(w.waits or w.kind == "with" for w in colours.units[each].uses.waits)
+            and not self.cannot_await(each)
         }
         # A generator that hands out a session closes it, and so it waits.
         pending = list(found)
         while pending:
             function = pending.pop()
-            near = [u.function for u in self.called[function] if u.function is not None and u.function in colours.converted]
+            near = [
+                u.function
+                for u in self.called[function]
+                if u.function is not None and u.function in colours.converted
+            ]
             near += [each for each in self.family[function] if each in colours.converted]
             for each in near:
                 if each not in found and not self.cannot_await(each):
@@ -295,10 +347,11 @@ class Painter:
                     pending.append(each)
         return found
 
-
     def _changed(self, colours: Colours) -> set[Function]:
         """What the rewrites will change, and what calls it."""
-        found = {each for each in colours.converted if each in colours.awaited or colours.units[each].uses.waits}
+        found = {
+            each for each in colours.converted if each in colours.awaited or colours.units[each].uses.waits
+        }
         found |= {each for each in colours.converted if self._makes(each)}
         pending = list(found)
         while pending:
@@ -317,12 +370,16 @@ class Painter:
 def _top(statement: ast.stmt) -> list[ast.AST]:
     """The nodes that run when a module is imported."""
     if isinstance(statement, ast.ClassDef):
-        found: list[ast.AST] = [n for d in [*statement.decorator_list, *statement.bases] for n in _expression(d)]
+        found: list[ast.AST] = [
+            n for d in [*statement.decorator_list, *statement.bases] for n in _expression(d)
+        ]
         return found + [node for each in statement.body for node in _top(each)]
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
         spec = statement.args
         parts = [*statement.decorator_list, *spec.defaults, *(d for d in spec.kw_defaults if d is not None)]
-        parts += [a.annotation for a in [*spec.posonlyargs, *spec.args, *spec.kwonlyargs] if a.annotation is not None]
+        parts += [
+            a.annotation for a in [*spec.posonlyargs, *spec.args, *spec.kwonlyargs] if a.annotation is not None
+        ]
         return [node for each in parts for node in _expression(each)]
     found = []
     pending: list[ast.AST] = [statement]
@@ -332,7 +389,9 @@ def _top(statement: ast.stmt) -> list[ast.AST]:
         if isinstance(node, ast.Lambda):
             continue
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.stmt) and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            if isinstance(child, ast.stmt) and isinstance(
+                child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+            ):
                 found += _top(child)
             else:
                 pending.append(child)

@@ -1,4 +1,4 @@
-"""What a rewrite works with: the file's changes, the facts about its expressions, and the imports it will need."""
+"""What a rewrite works with: the file's changes, facts about its expressions, the imports it will need."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from .edits import Edits
 
 if TYPE_CHECKING:
-    from ..analysis.project import Module
+    from sqlawait.analysis.project import Module
+
     from .chains import Chain
     from .facts import Facts
 
@@ -58,7 +59,7 @@ class Context:
         """The source of the session that a chain runs on."""
         if chain.session is not None:
             return self.render_session(chain.session)
-        found = self.facts.session_in_reach(chain.root)
+        found = self.facts.session_behind(chain.root) or self.facts.session_in_reach(chain.root)
         if not found:
             raise Refusal("SAW304", f"the session that runs {self.edits.text(chain.root)} is not in reach here")
         return found
@@ -70,11 +71,12 @@ class Context:
 
     def refuse(self, node: ast.AST, refusal: Refusal) -> None:
         """Leave a construct as it is, with the reason above it."""
+        reason = " ".join(refusal.reason.split())
         line = getattr(self.facts.project.statement(node), "lineno", 1)
-        entry = (line, refusal.code, refusal.reason)
+        entry = (line, refusal.code, reason)
         if entry not in self.todos:
             self.todos.append(entry)
-            self.edits.note(line, f"TODO(sqlawait {refusal.code}): {refusal.reason}")
+            self.edits.note(line, f"TODO(sqlawait {refusal.code}): {reason}")
 
 
 __all__ = ["Context", "Refusal"]

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..analysis.declarations import Binding, Class, Function
-from ..analysis.inference import Inference
-from ..analysis.project import Module, Project
+from sqlawait.analysis.declarations import Binding, Class, Function
+from sqlawait.analysis.inference import Inference
+from sqlawait.analysis.project import Module, Progress, Project
+
 from .colours import Colours, Painter
 from .context import Context, Refusal
 from .drivers import HELPER, Drivers
@@ -24,6 +25,8 @@ from .rewrites.definitions import rewrite_annotation, rewrite_definition
 from .rewrites.factories import rewrite_factory
 from .rewrites.query import rewrite_query
 from .waits import Wait
+
+Step = tuple[int, Callable[[], None], ast.AST]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class Result:
     """How many functions are there in both kinds."""
     lines: int = 0
     """Lines of Python that were read."""
+    notes: list[str] = field(default_factory=list)
+    """What else its reader should know."""
 
 
 def is_test(module: Module) -> bool:
@@ -71,8 +76,9 @@ def is_test(module: Module) -> bool:
 class Conversion:
     """Converts one code base."""
 
-    def __init__(self, project: Project, options: Options) -> None:
+    def __init__(self, project: Project, options: Options, *, progress: Progress | None = None) -> None:
         self.project = project
+        self.progress = progress
         self.options = options
         self.facts = Facts(project, Inference(project))
         self.painter = Painter(self.facts, is_test=is_test, convert_tests=False, selected=options.selected)
@@ -83,9 +89,11 @@ class Conversion:
 
     def run(self) -> Result:
         """Work out all changes."""
-        for module in self.project.modules.values():
-            if module.checked and module not in self.skipped:
-                self._module(module)
+        modules = [each for each in self.project.modules.values() if each.checked and each not in self.skipped]
+        for number, module in enumerate(modules):
+            if self.progress is not None:
+                self.progress("converting", number, len(modules))
+            self._module(module)
         result = Result(
             functions=len([each for each in self.colours.awaited if not each.is_async]),
             twins=len(self.colours.twins),
@@ -95,10 +103,12 @@ class Conversion:
             after = self._finish(module, context)
             if after != module.source:
                 result.changes[module.path] = (module.source, after)
-            result.todos += [Todo(module.path, line, code, reason) for line, code, reason in sorted(context.todos)]
+            result.todos += [
+                Todo(module.path, line, code, reason) for line, code, reason in sorted(context.todos)
+            ]
         return result
 
-    # -- one file ------------------------------------------------------------------------------------------------
+    # -- one file ----------------------------------------------------------------------------------------------
 
     def _context(self, module: Module) -> Context:
         if module not in self.contexts:
@@ -107,7 +117,7 @@ class Conversion:
 
     def _module(self, module: Module) -> None:
         context = self._context(module)
-        for function, unit in self.colours.units.items():
+        for function in self.colours.units:
             if function.module is not module:
                 continue
             if function in self.colours.converted:
@@ -137,10 +147,16 @@ class Conversion:
                     context.refuse(wait.node, Refusal("SAW305", reason))
                     return
         rewrite_definition(function, awaited, context)
-        steps: list[tuple[int, Callable[[], None], ast.AST]] = []
-        for wait in unit.uses.waits:
-            if wait.kind not in ("with", "new"):
-                steps.append((self._span(wait.node), self._waiting(wait, context), wait.node))
+        self._take(self._steps(function, context), context)
+
+    def _steps(self, function: Function, context: Context) -> list[Step]:
+        """What is to be done in a function, each with how much source it covers."""
+        unit = self.colours.units[function]
+        steps: list[Step] = [
+            (self._span(wait.node), self._waiting(wait, context), wait.node)
+            for wait in unit.uses.waits
+            if wait.kind not in {"with", "new"}
+        ]
         for call, targets in unit.uses.calls:
             steps.append((self._span(call), self._calling(call, targets, context), call))
         for node in function.own_nodes:
@@ -153,6 +169,10 @@ class Conversion:
                 steps.append((0, self._entering(node, unit.uses.waits, context), node))
             elif isinstance(node, ast.AnnAssign):
                 rewrite_annotation(node.annotation, context)
+        return steps
+
+    def _take(self, steps: list[Step], context: Context) -> None:
+        """Do what is to be done, the inner before the outer, whose text it becomes part of."""
         for _, step, node in sorted(steps, key=lambda each: each[0]):
             try:
                 step()
@@ -160,7 +180,9 @@ class Conversion:
                 context.refuse(node, refusal)
 
     def _span(self, node: ast.expr) -> int:
-        return (node.end_lineno or 0) * 10000 + (node.end_col_offset or 0) - node.lineno * 10000 - node.col_offset
+        return (
+            (node.end_lineno or 0) * 10000 + (node.end_col_offset or 0) - node.lineno * 10000 - node.col_offset
+        )
 
     def _waiting(self, wait: Wait, context: Context) -> Callable[[], None]:
         def step() -> None:
@@ -201,11 +223,14 @@ class Conversion:
     def _enters(self, cls: Class) -> bool:
         """Whether entering an object of a class became asynchronous."""
         for base, _ in self.facts.inference.bases(cls):
-            if base.methods.get("__enter__") in self.colours.awaited or base.methods.get("__exit__") in self.colours.awaited:
+            if (
+                base.methods.get("__enter__") in self.colours.awaited
+                or base.methods.get("__exit__") in self.colours.awaited
+            ):
                 return True
         return False
 
-    # -- what is needed in both kinds ----------------------------------------------------------------------------
+    # -- what is needed in both kinds --------------------------------------------------------------------------
 
     def _twin(self, function: Function, context: Context) -> None:
         """Put the sync original of a function behind the converted one, under another name."""
@@ -280,7 +305,9 @@ class Conversion:
         statement = self.project.statement(resource.call)
         copy = Edits(resource.module.source)
         self._rename(list(ast.walk(resource.call)), copy, context)
-        target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+        target = (
+            statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+        )
         if isinstance(target, ast.Name):
             copy.replace_node(target, resource.twin)
         indent = context.edits.indent_of(statement.lineno)
@@ -290,18 +317,26 @@ class Conversion:
     def _top(self, module: Module, context: Context) -> None:
         """The code that runs at import, and the annotations of classes."""
         unit = self.colours.tops[module]
-        inside = [n for r in self.resources.values() if r.module is module and r.asynchronous for n in ast.walk(r.call)]
+        inside = [
+            n
+            for r in self.resources.values()
+            if r.module is module and r.asynchronous
+            for n in ast.walk(r.call)
+        ]
         skip = set(inside)
         for resource in self.resources.values():
             for node, function in resource.uses:
-                if function is None and resource.asynchronous and is_listener(node, self.facts):
-                    if self.project.module_of(node) is module and resource.kind == "engine":
-                        on_sync_engine(node, context)
-                        skip.add(node)
+                listens = function is None and resource.asynchronous and is_listener(node, self.facts)
+                if listens and self.project.module_of(node) is module and resource.kind == "engine":
+                    on_sync_engine(node, context)
+                    skip.add(node)
         nodes = [node for statement in module.tree.body for node in _loads(statement)]
         self._rename([node for node in nodes if node not in skip], context.edits, context)
         for statement in ast.walk(module.tree):
-            if isinstance(statement, ast.Assign | ast.AnnAssign) and self.project.function_of(statement) is None:
+            if (
+                isinstance(statement, ast.Assign | ast.AnnAssign)
+                and self.project.function_of(statement) is None
+            ):
                 value = statement.value
                 if isinstance(value, ast.Subscript):
                     rewrite_annotation(value, context)
@@ -320,7 +355,7 @@ class Conversion:
             return after
         if "async_url" in context.helpers:
             after = _with_helper(after, HELPER.replace("{drivers}", self.options.drivers.table))
-        after = add_imports(after, {k: v for k, v in context.imports.items()})
+        after = add_imports(after, dict(context.imports.items()))
         exported = self._imported_from(module)
         after = remove_unused(module.source, after, exported=exported)
         ast.parse(after)
@@ -331,9 +366,10 @@ class Conversion:
         names: set[str] = set()
         for other in self.project.modules.values():
             for node in ast.walk(other.tree):
-                if isinstance(node, ast.ImportFrom) and other is not module:
-                    if self.project.find_module(node.module or "", other, node.level) is module:
-                        names |= {alias.name for alias in node.names}
+                if not isinstance(node, ast.ImportFrom) or other is module:
+                    continue
+                if self.project.find_module(node.module or "", other, node.level) is module:
+                    names |= {alias.name for alias in node.names}
         if "__all__" in module.scope.bindings or module.package:
             names |= set(module.scope.bindings)
         return names

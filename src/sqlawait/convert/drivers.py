@@ -6,12 +6,14 @@ import ast
 import re
 from dataclasses import dataclass
 
-from ..analysis.declarations import Binding
+from sqlawait.analysis.declarations import Binding
+
 from .context import Context
 
 SYNC_SCHEMES = {
     "sqlite": "sqlite", "sqlite+pysqlite": "sqlite", "postgresql": "postgresql", "postgres": "postgresql",
-    "postgresql+psycopg2": "postgresql", "postgresql+psycopg2cffi": "postgresql", "postgresql+pg8000": "postgresql",
+    "postgresql+psycopg2": "postgresql", "postgresql+psycopg2cffi": "postgresql",
+    "postgresql+pg8000": "postgresql",
     "mysql": "mysql", "mysql+pymysql": "mysql", "mysql+mysqldb": "mysql", "mysql+mysqlconnector": "mysql",
     "mariadb": "mysql", "mariadb+pymysql": "mysql",
 }  # fmt: skip
@@ -54,7 +56,9 @@ def async_url(node: ast.expr, context: Context, drivers: Drivers) -> None:
     if literal_url(node, context, drivers):
         return
     if isinstance(node, ast.Name):
-        definitions = [each for each in context.facts.inference.names.definitions(node) if isinstance(each, Binding)]
+        definitions = [
+            each for each in context.facts.inference.names.definitions(node) if isinstance(each, Binding)
+        ]
         schemes = {_scheme(each.value) for each in definitions if each.value is not None}
         scheme = schemes.pop() if len(schemes) == 1 else None
         if scheme and drivers.scheme(scheme):

@@ -1,4 +1,4 @@
-"""Changes to one file, as insertions and replacements by position: what is not named stays as it was, byte for byte."""
+"""Changes to one file by position: what is not named stays as it was, byte for byte."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class _Edit:
     start: int
     end: int
     rank: tuple[int, int, int]
-    """The order at one position: what closes comes before what opens, the inner closes first, the outer opens first."""
+    """The order at one position: what closes before what opens; the inner closes, the outer opens first."""
     text: str
 
 
@@ -37,7 +37,7 @@ class Edits:
     def __bool__(self) -> bool:
         return bool(self._edits or self.notes)
 
-    # -- where things are ----------------------------------------------------------------------------------------
+    # -- where things are --------------------------------------------------------------------------------------
 
     def offset(self, line: int, column: int) -> int:
         """The position of a line (from 1) and a column in bytes (from 0)."""
@@ -69,7 +69,7 @@ class Edits:
         text = self._bytes[start : self._lines[line]].decode()
         return text[: len(text) - len(text.lstrip())]
 
-    # -- changes -------------------------------------------------------------------------------------------------
+    # -- changes -----------------------------------------------------------------------------------------------
 
     def _add(self, edit: _Edit, key: str) -> None:
         mark = (edit.start, edit.end, edit.text, key)

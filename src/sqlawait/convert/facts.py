@@ -6,10 +6,11 @@ import ast
 from collections.abc import Iterator
 from functools import cached_property
 
-from ..analysis.declarations import Class, Function, dotted, last_name
-from ..analysis.inference import Inference
-from ..analysis.project import Module, Project
-from ..analysis.types import Type, members
+from sqlawait.analysis.declarations import Class, Function, dotted, last_name
+from sqlawait.analysis.inference import Inference
+from sqlawait.analysis.models import Relationship
+from sqlawait.analysis.project import Module, Project
+from sqlawait.analysis.types import Type, members
 
 SESSION = "sqlalchemy.orm.Session"
 SCOPED = "sqlalchemy.orm.scoped_session"
@@ -18,17 +19,28 @@ QUERY = "sqlalchemy.orm.Query"
 ENGINE = "sqlalchemy.Engine"
 CONNECTION = "sqlalchemy.Connection"
 ITERATE_FIRST = {
-    "list", "tuple", "set", "frozenset", "sorted", "enumerate", "zip", "dict", "any", "all", "sum", "min", "max", "iter",
-    "reversed", "extend",
+    "list", "tuple", "set", "frozenset", "sorted", "enumerate", "zip", "dict", "any", "all", "sum", "min",
+    "max", "iter", "reversed", "extend",
 }  # fmt: skip
 """Calls that walk through what they are given."""
 ITERATE_SECOND = {"map", "filter", "reduce"}
 COLUMN_CALLS = {
-    "cast", "case", "text", "literal", "literal_column", "label", "distinct", "coalesce", "column", "extract", "over",
-    "type_coerce", "tuple_", "exists", "scalar_subquery", "as_scalar", "between", "collate", "null", "true", "false",
-    "nullslast", "bindparam", "Bundle", "with_variant", "desc", "asc", "if_", "array_agg", "op", "filter",
+    "cast", "case", "text", "literal", "literal_column", "label", "distinct", "coalesce", "column",
+    "extract", "over", "type_coerce", "tuple_", "exists", "scalar_subquery", "as_scalar", "between",
+    "collate", "null", "true", "false", "nullslast", "bindparam", "Bundle", "with_variant", "desc", "asc",
+    "if_", "array_agg", "op", "filter",
 }  # fmt: skip
-SAFE_OPTIONS = {"selectinload", "lazyload", "noload", "raiseload", "load_only", "defer", "undefer", "defaultload", "undefer_group"}
+SAFE_OPTIONS = {
+    "selectinload",
+    "lazyload",
+    "noload",
+    "raiseload",
+    "load_only",
+    "defer",
+    "undefer",
+    "defaultload",
+    "undefer_group",
+}
 """Loader options that never repeat a row."""
 
 
@@ -39,7 +51,7 @@ class Facts:
         self.project = project
         self.inference = inference
 
-    # -- the tree ------------------------------------------------------------------------------------------------
+    # -- the tree ----------------------------------------------------------------------------------------------
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         """The node around this one."""
@@ -56,7 +68,9 @@ class Facts:
             return parent.value is node
         if isinstance(parent, ast.Call):
             return parent.func is node
-        return isinstance(parent, ast.Await) or isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow)
+        return isinstance(parent, ast.Await) or (
+            isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow)
+        )
 
     def is_iterated(self, node: ast.expr) -> bool:
         """Whether a value is walked through where it stands."""
@@ -78,7 +92,7 @@ class Facts:
             return isinstance(parent.targets[0], ast.Tuple | ast.List)
         return False
 
-    # -- types ---------------------------------------------------------------------------------------------------
+    # -- types -------------------------------------------------------------------------------------------------
 
     def type_of(self, node: ast.expr) -> Type:
         """The type of an expression."""
@@ -102,7 +116,9 @@ class Facts:
         """Whether calling it makes a session."""
         if self._is(node, MAKER, SCOPED):
             return True
-        return any(each.kind == "class" and self.inference.is_a(each, SESSION) for each in members(self.type_of(node)))
+        return any(
+            each.kind == "class" and self.inference.is_a(each, SESSION) for each in members(self.type_of(node))
+        )
 
     def is_engine(self, node: ast.expr) -> bool:
         """Whether it is a sync engine."""
@@ -129,7 +145,7 @@ class Facts:
             and self.is_session(node.func.value)
         )
 
-    # -- what a query queries ------------------------------------------------------------------------------------
+    # -- what a query queries ----------------------------------------------------------------------------------
 
     def entity(self, node: ast.expr) -> str:
         """``entity`` for a whole model, ``column`` for a column or expression, ``unknown``."""
@@ -166,7 +182,9 @@ class Facts:
         if of.kind == "external" and of.name.startswith("attribute:"):
             return "column"
         if of.kind == "instance":
-            if isinstance(of.decl, Class) and of.name.startswith(("sqlalchemy.Column", "sqlalchemy.orm.Mapped")):
+            if isinstance(of.decl, Class) and of.name.startswith(
+                ("sqlalchemy.Column", "sqlalchemy.orm.Mapped")
+            ):
                 return "column"
             return "column" if of.name.startswith("sqlalchemy.") else ""
         return ""
@@ -178,10 +196,17 @@ class Facts:
         """Whether the code around takes columns from it or makes objects of it: then it is a model."""
         wanted = ast.dump(node)
         function = self.project.function_of(node)
-        nodes = [n for n in (function.cls.node.body if function and function.cls else [function.node] if function else [])]
+        nodes = list(
+            function.cls.node.body if function and function.cls else [function.node] if function else []
+        )
         for tree in nodes:
             for each in ast.walk(tree):
-                if isinstance(each, ast.Attribute) and each.attr not in ("c", "label") and isinstance(each.ctx, ast.Load) and ast.dump(each.value) == wanted:
+                if (
+                    isinstance(each, ast.Attribute)
+                    and each.attr not in ("c", "label")
+                    and isinstance(each.ctx, ast.Load)
+                    and ast.dump(each.value) == wanted
+                ):
                     parent = self.parent(each)
                     if isinstance(parent, ast.Compare | ast.Call):
                         return True
@@ -198,7 +223,11 @@ class Facts:
                 if cls.module.stub:
                     continue
                 for call in ast.walk(cls.node):
-                    if isinstance(call, ast.Call) and last_name(call.func) in ("relationship", "Relationship", "backref"):
+                    if isinstance(call, ast.Call) and last_name(call.func) in (
+                        "relationship",
+                        "Relationship",
+                        "backref",
+                    ):
                         for keyword in ast.walk(call):
                             if isinstance(keyword, ast.keyword) and keyword.arg == "lazy":
                                 value = keyword.value.value if isinstance(keyword.value, ast.Constant) else "?"
@@ -207,6 +236,32 @@ class Facts:
                             if isinstance(keyword, ast.Constant) and keyword.value == "joined":
                                 return True
         return False
+
+    def relationship(self, node: ast.expr) -> Relationship | None:
+        """The relationship that ``Model.name`` names."""
+        if isinstance(node, ast.Attribute):
+            for each in members(self.type_of(node.value)):
+                found = (
+                    self.inference.models.relationship(each.decl, node.attr) if each.kind == "class" else None
+                )
+                if found is not None:
+                    return found
+        return None
+
+    def is_relationship(self, node: ast.expr) -> bool:
+        """Whether it names a relationship."""
+        return self.relationship(node) is not None
+
+    def related_model(self, node: ast.expr) -> str:
+        """What the model behind a relationship is called in a file; empty when the file does not name it."""
+        found = self.relationship(node)
+        if found is None or found.target is None:
+            return ""
+        for local, bindings in self.project.module_of(node).scope.bindings.items():
+            for binding in bindings:
+                if self.inference.binding_type(binding).decl is found.target:
+                    return local
+        return ""
 
     def is_aggregate(self, node: ast.expr) -> bool:
         """Whether it is one value over all rows: ``func.count(…)``, ``….exists()``."""
@@ -218,7 +273,18 @@ class Facts:
             if name in ("exists", "scalar_subquery"):
                 return True
             if isinstance(node.func, ast.Attribute) and last_name(node.func.value) == "func":
-                return name in ("count", "sum", "min", "max", "avg", "bool_and", "bool_or", "array_agg", "string_agg", "group_concat")
+                return name in (
+                    "count",
+                    "sum",
+                    "min",
+                    "max",
+                    "avg",
+                    "bool_and",
+                    "bool_or",
+                    "array_agg",
+                    "string_agg",
+                    "group_concat",
+                )
         return False
 
     def is_safe_option(self, node: ast.expr) -> bool:
@@ -232,7 +298,7 @@ class Facts:
             node = inner
         return isinstance(node, ast.Call) and last_name(node.func) in SAFE_OPTIONS
 
-    # -- where a value comes from --------------------------------------------------------------------------------
+    # -- where a value comes from ------------------------------------------------------------------------------
 
     def sources(self, node: ast.expr) -> list[ast.expr]:
         """The expressions that a name or a call takes its value from, one step back."""
@@ -240,7 +306,7 @@ class Facts:
             found = [b.value for b in self.inference.names.reaching(node) if b.value is not None and not b.path]
             if found:
                 return found
-            return [each for each in self._passed(node)]
+            return list(self._passed(node))
         if isinstance(node, ast.Attribute):
             owner = members(self.type_of(node.value))
             return [
@@ -282,16 +348,67 @@ class Facts:
                     found.append(use.function)
         return found
 
+    def session_behind(self, node: ast.expr, depth: int = 0) -> str:
+        """The session that a query was made from, as the code around ``node`` can name it."""
+        if depth > 8:
+            return ""
+        while (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and self.is_query(node.func.value)
+        ):
+            node = node.func.value
+        if isinstance(node, ast.Call) and self.is_root(node) and isinstance(node.func, ast.Attribute):
+            return dotted(node.func.value)
+        if isinstance(node, ast.Call):
+            found = {self._translated(node, target, depth) for target in self.targets(node)}
+        elif isinstance(node, ast.Name) and self._assigned_here(node):
+            found = {self.session_behind(each, depth + 1) for each in self.sources(node)}
+        else:
+            return ""
+        return found.pop() if len(found) == 1 else ""
+
+    def _assigned_here(self, node: ast.Name) -> bool:
+        return all(binding.kind != "param" for binding in self.inference.names.reaching(node))
+
+    def _translated(self, call: ast.Call, target: Function, depth: int) -> str:
+        """The session of a function's query, in the words of a call of that function."""
+        found = {self.session_behind(each, depth + 1) for each in target.returns}
+        name = found.pop() if len(found) == 1 else ""
+        head, _, rest = name.partition(".")
+        for index, param in enumerate(target.positional):
+            if param.arg != head:
+                continue
+            if index == 0 and target.cls is not None and not target.is_static:
+                receiver = dotted(call.func.value) if isinstance(call.func, ast.Attribute) else ""
+                return f"{receiver}.{rest}" if receiver and rest else ""
+            argument = argument_for(call, target, param)
+            value = dotted(argument) if argument is not None else ""
+            return f"{value}.{rest}" if value and rest else value
+        for param in target.node.args.kwonlyargs:
+            if param.arg == head:
+                argument = argument_for(call, target, param)
+                return dotted(argument) if argument is not None else ""
+        return ""
+
     def session_in_reach(self, node: ast.expr) -> str:
         """The one session that a function can name; empty when there is none or more than one."""
         function = self.project.function_of(node)
         found: set[str] = set()
         while function is not None:
             for each in function.own_nodes:
-                if isinstance(each, ast.Name | ast.Attribute) and isinstance(each.ctx, ast.Load) and dotted(each) and self.is_session(each):
+                if (
+                    isinstance(each, ast.Name | ast.Attribute)
+                    and isinstance(each.ctx, ast.Load)
+                    and dotted(each)
+                    and self.is_session(each)
+                ):
                     found.add(dotted(each))
             for param in function.params:
-                if any(self.inference.is_a(each, SESSION) for each in members(self.inference.param_type(function, param))):
+                if any(
+                    self.inference.is_a(each, SESSION)
+                    for each in members(self.inference.param_type(function, param))
+                ):
                     found.add(param.arg)
             if len(found) == 1:
                 return found.pop()
@@ -310,7 +427,7 @@ class Facts:
                     found.add(f"{receiver}.{name}")
         return found.pop() if len(found) == 1 else ""
 
-    # -- names of a file -----------------------------------------------------------------------------------------
+    # -- names of a file ---------------------------------------------------------------------------------------
 
     @cached_property
     def _defined(self) -> dict[Module, set[str]]:
@@ -327,15 +444,33 @@ class Facts:
             for binding in bindings:
                 if isinstance(binding.node, ast.alias) and binding.kind == "from" and binding.node.name == name:
                     statement = self.parent(binding.node)
-                    origin = statement.module or "" if isinstance(statement, ast.ImportFrom) and not statement.level else ""
-                    if origin == source or (origin.partition(".")[0] in (head, "sqlmodel") and head == "sqlalchemy" and "asyncio" not in source and "asyncio" not in origin):
-                        if len(bindings) == 1 and not self._bound_within(module, local):
-                            return local
+                    origin = (
+                        statement.module or ""
+                        if isinstance(statement, ast.ImportFrom) and not statement.level
+                        else ""
+                    )
+                    if (
+                        (
+                            origin == source
+                            or (
+                                origin.partition(".")[0] in (head, "sqlmodel")
+                                and head == "sqlalchemy"
+                                and "asyncio" not in source
+                                and "asyncio" not in origin
+                            )
+                        )
+                        and len(bindings) == 1
+                        and not self._bound_within(module, local)
+                    ):
+                        return local
         return ""
 
     def _bound_within(self, module: Module, name: str) -> bool:
         return any(
-            scope.module is module and scope.parent is not None and name in scope.bindings and not isinstance(scope.node, ast.ClassDef)
+            scope.module is module
+            and scope.parent is not None
+            and name in scope.bindings
+            and not isinstance(scope.node, ast.ClassDef)
             for scope in self.project.collected.scopes.values()
         )
 
@@ -355,7 +490,9 @@ def argument_for(call: ast.Call, function: Function, param: ast.arg) -> ast.expr
     index = positional.index(param)
     if function.cls is not None and not function.is_static:
         index -= 1
-    if 0 <= index < len(call.args) and not any(isinstance(each, ast.Starred) for each in call.args[: index + 1]):
+    if 0 <= index < len(call.args) and not any(
+        isinstance(each, ast.Starred) for each in call.args[: index + 1]
+    ):
         return call.args[index]
     return None
 

@@ -6,7 +6,15 @@ import ast
 
 from .edits import Edits
 
-OURS = ("sqlalchemy", "sqlmodel", "typing", "collections.abc", "contextlib", "fastapi.concurrency", "starlette.concurrency")
+OURS = (
+    "sqlalchemy",
+    "sqlmodel",
+    "typing",
+    "collections.abc",
+    "contextlib",
+    "fastapi.concurrency",
+    "starlette.concurrency",
+)
 """Modules whose imports are removed when a conversion made them superfluous."""
 
 
@@ -34,9 +42,10 @@ def add_imports(source: str, needed: dict[tuple[str, str], str]) -> str:
 
 def _import_of(tree: ast.Module, module: str) -> ast.ImportFrom | None:
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and "." * node.level + (node.module or "") == module:
-            if not any(alias.name == "*" for alias in node.names):
-                return node
+        if not isinstance(node, ast.ImportFrom) or any(alias.name == "*" for alias in node.names):
+            continue
+        if "." * node.level + (node.module or "") == module:
+            return node
     return None
 
 
@@ -61,7 +70,10 @@ def _place(tree: ast.Module, module: str) -> int:
     near = [
         node.end_lineno or node.lineno
         for node in tree.body
-        if isinstance(node, ast.ImportFrom) and head and node.level == 0 and (node.module or "").partition(".")[0] == head
+        if isinstance(node, ast.ImportFrom)
+        and head
+        and node.level == 0
+        and (node.module or "").partition(".")[0] == head
     ]
     if near:
         return near[-1]
@@ -77,9 +89,9 @@ def _import_end(tree: ast.Module) -> int:
     """The line after which imports go: behind the imports at the top, or the docstring."""
     line = 0
     for index, node in enumerate(tree.body):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            line = node.end_lineno or node.lineno
-        elif index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        if isinstance(node, ast.Import | ast.ImportFrom) or (
+            index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        ):
             line = node.end_lineno or node.lineno
         elif line and not isinstance(node, ast.If | ast.Try):
             break
@@ -97,7 +109,9 @@ def remove_unused(before: str, after: str, *, exported: set[str]) -> str:
         gone = [
             alias
             for alias in node.names
-            if (name := alias.asname or alias.name) in used_before and name not in used_after and name not in exported
+            if (name := alias.asname or alias.name) in used_before
+            and name not in used_after
+            and name not in exported
         ]
         if not gone:
             continue

@@ -1,4 +1,4 @@
-"""Engines and session factories: where they are made, who uses them, and which of them are needed in both kinds."""
+"""Engines and session factories: where they are made, who uses them, and which are needed in both kinds."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import ast
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from ..analysis.declarations import Binding, Function
-from ..analysis.project import Module
+from sqlawait.analysis.declarations import Binding, Function
+from sqlawait.analysis.project import Module
+
 from .colours import Colours
 from .facts import Facts
 from .kinds import kind_of
+
 
 @dataclass(eq=False)
 class Resource:
@@ -61,7 +63,7 @@ def _uses(facts: Facts, found: dict[Binding, Resource], skip: set[Module]) -> No
     for tree_module in facts.project.modules.values():
         if tree_module in skip:
             continue
-        renamed = {alias for alias in _aliases(tree_module, by_name)}
+        renamed = set(_aliases(tree_module, by_name))
         for node in ast.walk(tree_module.tree):
             if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
                 continue
@@ -100,7 +102,11 @@ def _kinds(facts: Facts, colours: Colours, found: dict[Binding, Resource]) -> No
             elif not is_listener(node, facts):
                 resource.synchronous = True
     for resource in found.values():
-        if not resource.asynchronous and not resource.synchronous and not any(r is resource for r, _ in made_of):
+        if (
+            not resource.asynchronous
+            and not resource.synchronous
+            and not any(r is resource for r, _ in made_of)
+        ):
             resource.asynchronous = resource.kind != "session"
     for _ in range(4):
         for resource, user in made_of:

@@ -6,23 +6,38 @@ import ast
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..analysis.declarations import Function, last_name
+from sqlawait.analysis.declarations import Function, last_name
+
 from .chains import RUNS, Chain, read_chain
 from .facts import Facts
 
 SESSION_WAITS = {
-    "execute", "scalar", "scalars", "get", "get_one", "commit", "rollback", "flush", "refresh", "merge", "delete", "close",
-    "connection", "exec", "invalidate", "reset", "remove", "prepare",
+    "execute", "scalar", "scalars", "get", "get_one", "commit", "rollback", "flush", "refresh", "merge",
+    "delete", "close", "connection", "exec", "invalidate", "reset", "remove", "prepare",
 }  # fmt: skip
 """Methods of a session that are coroutines on AsyncSession under the same name."""
 SESSION_BULK = {"bulk_save_objects", "bulk_insert_mappings", "bulk_update_mappings"}
 """Methods that AsyncSession does not have: they run through ``run_sync``."""
-ENGINE_WAITS = {"dispose"}
-CONNECTION_WAITS = {"execute", "scalar", "scalars", "commit", "rollback", "close", "exec_driver_sql", "invalidate"}
+SESSION_BEGINS = {"begin", "begin_nested"}
+ENGINE_WAITS = {"dispose", "connect", "begin", "raw_connection"}
+BEGINS = {"begin", "begin_nested", "connect"}
+CONNECTION_WAITS = {
+    "execute",
+    "scalar",
+    "scalars",
+    "commit",
+    "rollback",
+    "close",
+    "exec_driver_sql",
+    "invalidate",
+}
 TRANSACTION_WAITS = {"commit", "rollback", "close"}
+METHODS = SESSION_WAITS | SESSION_BULK | SESSION_BEGINS | ENGINE_WAITS | CONNECTION_WAITS | TRANSACTION_WAITS
 TO_THREAD = {"run_in_threadpool", "to_thread", "asyncify", "run_in_executor", "sync_to_async"}
 
-WaitKind = Literal["session", "bulk", "begin", "query", "engine", "connection", "transaction", "with", "thread", "new"]
+WaitKind = Literal[
+    "session", "bulk", "begin", "query", "engine", "connection", "transaction", "with", "thread", "new"
+]
 
 
 @dataclass(eq=False, slots=True)
@@ -64,12 +79,23 @@ def uses_of(nodes: list[ast.AST], facts: Facts) -> Uses:
                 else:
                     called.update(_funcs(chain))
                 runs = chain.end is not None and (chain.end.name in RUNS or chain.end.name == "[]")
-                uses.waits.append(Wait("query", chain.top, chain, runs or (chain.end is None and facts.is_iterated(chain.statement))))
+                uses.waits.append(
+                    Wait(
+                        "query",
+                        chain.top,
+                        chain,
+                        runs or (chain.end is None and facts.is_iterated(chain.statement)),
+                    )
+                )
         if isinstance(node, ast.Call):
             _call(node, uses, facts)
         elif isinstance(node, ast.With):
-            uses.waits += [Wait("with", item.context_expr) for item in node.items if _enters(item.context_expr, facts)]
-        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load) and node not in called:
+            uses.waits += [
+                Wait("with", item.context_expr) for item in node.items if _enters(item.context_expr, facts)
+            ]
+        elif (
+            isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load) and node not in called
+        ):
             uses.references += [(node, each) for each in _functions(node, facts)]
     return uses
 
@@ -94,7 +120,9 @@ def _chain(node: ast.expr, facts: Facts) -> Chain | None:
     """The chain that starts at a node, when one does."""
     if facts.is_root(node):
         return read_chain(node, facts)
-    if isinstance(node, ast.Name | ast.Attribute | ast.Call) and isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+    if isinstance(node, ast.Name | ast.Attribute | ast.Call) and isinstance(
+        getattr(node, "ctx", ast.Load()), ast.Load
+    ):
         parent = facts.parent(node)
         starts = isinstance(parent, ast.Attribute | ast.Subscript) and parent.value is node
         if (starts or facts.is_iterated(node)) and facts.is_query(node) and not _is_step(node, facts):
@@ -103,47 +131,53 @@ def _chain(node: ast.expr, facts: Facts) -> Chain | None:
 
 
 def _is_step(node: ast.expr, facts: Facts) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and facts.is_query(node.func.value)
+    return (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and facts.is_query(node.func.value)
+    )
 
 
 def _call(node: ast.Call, uses: Uses, facts: Facts) -> None:
-    func = node.func
-    if isinstance(func, ast.Attribute):
-        name = func.attr
-        if name in SESSION_WAITS and facts.is_session(func.value):
-            uses.waits.append(Wait("session", node))
-            return
-        if name in SESSION_BULK and facts.is_session(func.value):
-            uses.waits.append(Wait("bulk", node))
-            return
-        if name in ("begin", "begin_nested") and facts.is_session(func.value):
-            if not isinstance(facts.parent(node), ast.withitem):
-                uses.waits.append(Wait("begin", node))
-            return
-        if name in ENGINE_WAITS and facts.is_engine(func.value):
-            uses.waits.append(Wait("engine", node))
-            return
-        if name in ("connect", "begin", "raw_connection") and facts.is_engine(func.value):
-            if not isinstance(facts.parent(node), ast.withitem):
-                uses.waits.append(Wait("engine", node))
-            return
-        if name in CONNECTION_WAITS and facts.is_connection(func.value):
-            uses.waits.append(Wait("connection", node))
-            return
-        if name in TRANSACTION_WAITS and facts.is_transaction(func.value):
-            uses.waits.append(Wait("transaction", node))
-            return
-    if last_name(func) in TO_THREAD and node.args:
-        at = 1 if last_name(func) == "run_in_executor" else 0
-        handed = node.args[at] if len(node.args) > at else None
-        if isinstance(handed, ast.Attribute) and handed.attr in SESSION_WAITS and facts.is_session(handed.value):
-            uses.waits.append(Wait("thread", node))
-            return
+    kind = _waits(node, facts)
+    if kind == "entered":
+        return
+    if kind is not None:
+        uses.waits.append(Wait(kind, node))
+        return
     if _makes_session(node, facts):
         uses.waits.append(Wait("new", node, waits=False))
     targets = facts.targets(node)
     if targets:
         uses.calls.append((node, targets))
+
+
+def _waits(node: ast.Call, facts: Facts) -> WaitKind | Literal["entered"] | None:
+    """The kind of wait that a call is; ``entered`` for what only a ``with`` around it waits for."""
+    func = node.func
+    if not isinstance(func, ast.Attribute):
+        return "thread" if _hands_over(node, facts) else None
+    name, owner = func.attr, func.value
+    if name in METHODS:
+        for kind, names, test in (
+            ("session", SESSION_WAITS, facts.is_session),
+            ("bulk", SESSION_BULK, facts.is_session),
+            ("begin", SESSION_BEGINS, facts.is_session),
+            ("engine", ENGINE_WAITS, facts.is_engine),
+            ("connection", CONNECTION_WAITS, facts.is_connection),
+            ("transaction", TRANSACTION_WAITS, facts.is_transaction),
+        ):
+            if name in names and test(owner):
+                entered = isinstance(facts.parent(node), ast.withitem) and name in BEGINS
+                return "entered" if entered else kind  # type: ignore[return-value]  # the kinds above
+    return "thread" if _hands_over(node, facts) else None
+
+
+def _hands_over(node: ast.Call, facts: Facts) -> bool:
+    """Whether a call hands a session's own method to a thread."""
+    if last_name(node.func) not in TO_THREAD:
+        return False
+    at = 1 if last_name(node.func) == "run_in_executor" else 0
+    handed = node.args[at] if len(node.args) > at else None
+    return isinstance(handed, ast.Attribute) and handed.attr in SESSION_WAITS and facts.is_session(handed.value)
 
 
 def _makes_session(node: ast.Call, facts: Facts) -> bool:
@@ -157,7 +191,12 @@ def _enters(node: ast.expr, facts: Facts) -> bool:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         name, owner = node.func.attr, node.func.value
         if name in ("begin", "begin_nested", "connect"):
-            return facts.is_session(owner) or facts.is_engine(owner) or facts.is_connection(owner) or facts.is_maker(owner)
+            return (
+                facts.is_session(owner)
+                or facts.is_engine(owner)
+                or facts.is_connection(owner)
+                or facts.is_maker(owner)
+            )
     return False
 
 

@@ -1,12 +1,12 @@
-"""What waits for the database is awaited: session, connection and engine calls, and calls of functions that wait."""
+"""What waits for the database is awaited: calls on sessions, connections and engines."""
 
 from __future__ import annotations
 
 import ast
 
-from ..context import Context, Refusal
-from ..facts import ENGINE
-from ..waits import Wait
+from sqlawait.convert.context import Context, Refusal
+from sqlawait.convert.facts import ENGINE
+from sqlawait.convert.waits import Wait
 
 
 def make_awaitable(node: ast.AST, context: Context) -> None:
@@ -28,7 +28,7 @@ def _is_first_source(child: ast.AST, parent: ast.GeneratorExp) -> bool:
 
 
 def _listed(node: ast.GeneratorExp, context: Context) -> None:
-    """A generator expression that awaits would be an asynchronous one: it becomes a list where a call takes it."""
+    """A generator expression that awaits would be asynchronous: it becomes a list where a call takes it."""
     call = context.facts.parent(node)
     if not isinstance(call, ast.Call) or node not in call.args:
         raise Refusal("SAW305", "a generator expression that awaits must be walked with async for")
@@ -83,7 +83,9 @@ def _refuse_streams(node: ast.Call) -> None:
 
 def _bulk(node: ast.Call, func: ast.Attribute, context: Context) -> None:
     edits = context.edits
-    edits.replace(edits.end(func.value), edits.end(func), f".run_sync(lambda sync_session: sync_session.{func.attr}")
+    edits.replace(
+        edits.end(func.value), edits.end(func), f".run_sync(lambda sync_session: sync_session.{func.attr}"
+    )
     edits.wrap_node(node, "await ", ")")
 
 
@@ -104,13 +106,19 @@ def _thread(node: ast.expr, context: Context) -> None:
 
 def rewrite_with(node: ast.With, asynchronous: list[ast.expr], context: Context) -> None:
     """``with SessionLocal() as db`` becomes ``async with``."""
-    names = {each for each in asynchronous}
+    names = set(asynchronous)
     if not all(item.context_expr in names for item in node.items):
-        raise Refusal("SAW306", "one with statement holds both what is entered with async with and what is not; nest them")
+        raise Refusal(
+            "SAW306", "one with statement holds both what is entered with async with and what is not; nest them"
+        )
     make_awaitable(node, context)
     for item in node.items:
         call = item.context_expr
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in ("begin", "connect"):
+        if (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and call.func.attr in ("begin", "connect")
+        ):
             continue
     start = context.edits.start(node)
     context.edits.replace(start, start + len("with"), "async with")

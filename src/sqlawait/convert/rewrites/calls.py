@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from ...analysis.declarations import Function, last_name
-from ..context import Context, Refusal
-from ..waits import TO_THREAD
+from sqlawait.analysis.declarations import Function, last_name
+from sqlawait.convert.context import Context, Refusal
+from sqlawait.convert.waits import TO_THREAD
+
 from .awaits import make_awaitable, put_await
 
 
@@ -51,12 +52,21 @@ def _generator(call: ast.Call, context: Context) -> None:
         edits.replace_node(parent.func, "anext")
         make_awaitable(parent, context)
         put_await(parent, context)
-    elif isinstance(parent, ast.Call) and last_name(parent.func) in ("list", "set", "tuple", "sorted") and parent.args == [call]:
+    elif (
+        isinstance(parent, ast.Call)
+        and last_name(parent.func) in ("list", "set", "tuple", "sorted")
+        and parent.args == [call]
+    ):
         make_awaitable(call, context)
         edits.wrap_node(call, "[each async for each in ", "]")
-    elif isinstance(parent, ast.Call) and last_name(parent.func) in ("StreamingResponse", "EventSourceResponse", "closing", "aclosing"):
+    elif isinstance(parent, ast.Call) and last_name(parent.func) in (
+        "StreamingResponse",
+        "EventSourceResponse",
+        "closing",
+        "aclosing",
+    ):
         return
-    elif isinstance(parent, ast.Assign) or isinstance(parent, ast.Return):
+    elif isinstance(parent, (ast.Assign, ast.Return)):
         raise Refusal("SAW310", "an async generator is kept for later: walk it with async for")
     else:
         raise Refusal("SAW310", "an async generator is walked with async for, and this is no such place")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ...analysis.declarations import Class, Function, last_name
-from ...analysis.types import members
-from ..context import Context
+from sqlawait.analysis.declarations import Class, Function, last_name
+from sqlawait.analysis.types import members
+from sqlawait.convert.context import Context
 
 ASYNCIO = "sqlalchemy.ext.asyncio"
 CLASSES = {
@@ -65,7 +65,12 @@ def _walked(node: ast.expr, context: Context) -> None:
         return
     source = "collections.abc" if _comes_from(target, "collections.abc", context) else "typing"
     _renamed(target, WALKED[name], source, context)
-    if name == "Generator" and isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple) and len(node.slice.elts) == 3:
+    if (
+        name == "Generator"
+        and isinstance(node, ast.Subscript)
+        and isinstance(node.slice, ast.Tuple)
+        and len(node.slice.elts) == 3
+    ):
         edits = context.edits
         edits.replace(edits.end(node.slice.elts[1]), edits.end(node.slice.elts[2]), "")
 
@@ -79,7 +84,7 @@ def rewrite_annotation(node: ast.expr, context: Context) -> None:
     for each in _names(node):
         if isinstance(each, ast.Constant):
             text = str(each.value)
-            if text == "Session" or text.endswith(".Session") and "sqlalchemy" in text:
+            if text == "Session" or (text.endswith(".Session") and "sqlalchemy" in text):
                 context.need(ASYNCIO, "AsyncSession")
                 quote = context.edits.text(each)[0]
                 context.edits.replace_node(each, f"{quote}AsyncSession{quote}")

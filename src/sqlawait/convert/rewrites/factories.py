@@ -1,15 +1,22 @@
-"""``create_engine``, ``sessionmaker``, ``scoped_session`` and ``Session(engine)`` become what makes the async ones."""
+"""``create_engine``, ``sessionmaker``, ``scoped_session`` and ``Session(engine)`` make the async ones."""
 
 from __future__ import annotations
 
 import ast
 
-from ...analysis.declarations import Binding, last_name
-from ..context import Context
-from ..drivers import Drivers, async_url
+from sqlawait.analysis.declarations import Binding, last_name
+from sqlawait.convert.context import Context
+from sqlawait.convert.drivers import Drivers, async_url
+
 from .definitions import ASYNCIO, counterpart_of
 
-ENGINE_ONLY_SYNC = {"executemany_mode", "executemany_batch_page_size", "executemany_values_page_size", "client_encoding", "server_side_cursors"}
+ENGINE_ONLY_SYNC = {
+    "executemany_mode",
+    "executemany_batch_page_size",
+    "executemany_values_page_size",
+    "client_encoding",
+    "server_side_cursors",
+}
 """Options of create_engine that belong to psycopg2."""
 
 

@@ -2,7 +2,7 @@
 
 | before | after |
 | --- | --- |
-| ``db.query(User).filter(User.id == 1).first()`` | ``(await db.scalars(select(User).where(User.id == 1).limit(1))).first()`` |
+| ``db.query(User).filter(a).first()`` | ``(await db.scalars(select(User).where(a).limit(1))).first()`` |
 | ``db.query(User.id, User.name).all()`` | ``(await db.execute(select(User.id, User.name))).all()`` |
 | ``db.query(User).count()`` | ``await db.scalar(select(func.count()).select_from(User))`` |
 | ``db.query(User).filter_by(id=1).delete()`` | ``await db.execute(delete(User).filter_by(id=1))`` |
@@ -13,8 +13,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from ..chains import PLAIN, RUNS, SETS, Chain, Step
-from ..context import Context, Refusal
+from sqlawait.convert.chains import PLAIN, RUNS, SETS, Chain, Step, refine
+from sqlawait.convert.context import Context, Refusal
 
 RENAMED = {
     "filter": "where",
@@ -25,7 +25,16 @@ RENAMED = {
 OPTIONS = {"populate_existing", "autoflush", "yield_per"}
 AFTER_UNION = {"order_by", "limit", "offset"}
 ATTRIBUTES = {"statement", "selectable"}
-SAME = {"exists", "subquery", "cte", "scalar_subquery", "label", "whereclause", "column_descriptions", "get_final_froms"}
+SAME = {
+    "exists",
+    "subquery",
+    "cte",
+    "scalar_subquery",
+    "label",
+    "whereclause",
+    "column_descriptions",
+    "get_final_froms",
+}
 
 
 def rewrite_query(chain: Chain, context: Context) -> None:
@@ -45,7 +54,7 @@ class _Plan:
         self.iterated = chain.end is None and self.facts.is_iterated(chain.statement)
         self.actions: list[Callable[[], None]] = []
 
-    # -- what is understood --------------------------------------------------------------------------------------
+    # -- what is understood ------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """Refuse what is not understood."""
@@ -62,19 +71,26 @@ class _Plan:
             raise Refusal("SAW302", f"Query.{self.end} has no counterpart in select()")
         if self.end in ("delete", "update"):
             self._check_dml()
-        elif self.end == "get" and any(step.name not in ("options", "populate_existing") for step in chain.steps):
+        elif self.end == "get" and any(
+            step.name not in ("options", "populate_existing") for step in chain.steps
+        ):
             raise Refusal("SAW302", "Query.get() on a refined query")
         if (self.end in RUNS - {"count", "get", "delete", "update"} or self.iterated or self.end == "[]") and (
             chain.shape.rows == "unknown"
         ):
             what = chain.shape.model or self.facts.text(chain.root)
-            raise Refusal("SAW303", f"whether {what} is a model or a column is not known, so neither is what its rows are")
+            raise Refusal(
+                "SAW303", f"whether {what} is a model or a column is not known, so neither is what its rows are"
+            )
 
     def _check_step(self, step: Step) -> None:
         if step.name in ("join", "outerjoin"):
             positional = step.call.args
             if any(isinstance(each, ast.Constant) for each in positional) or len(positional) > 2:
-                raise Refusal("SAW302", f"Query.{step.name}() with names or with several targets went away in SQLAlchemy 2.0")
+                raise Refusal(
+                    "SAW302",
+                    f"Query.{step.name}() with names or with several targets went away in SQLAlchemy 2.0",
+                )
             if any(isinstance(each, ast.Tuple) for each in positional):
                 raise Refusal("SAW302", f"Query.{step.name}() with tuples went away in SQLAlchemy 2.0")
 
@@ -82,10 +98,17 @@ class _Plan:
         assert self.chain.end is not None
         node = self.chain.end.node
         assert isinstance(node, ast.Subscript)
-        parts = [node.slice.lower, node.slice.upper, node.slice.step] if isinstance(node.slice, ast.Slice) else [node.slice]
+        parts = (
+            [node.slice.lower, node.slice.upper, node.slice.step]
+            if isinstance(node.slice, ast.Slice)
+            else [node.slice]
+        )
         if isinstance(node.slice, ast.Slice) and node.slice.step is not None:
             raise Refusal("SAW302", "a slice of a query with a step")
-        if any(isinstance(each, ast.UnaryOp) or isinstance(each, ast.Constant) and isinstance(each.value, str) for each in parts):
+        if any(
+            isinstance(each, ast.UnaryOp) or (isinstance(each, ast.Constant) and isinstance(each.value, str))
+            for each in parts
+        ):
             raise Refusal("SAW302", "a query counted from its end")
 
     def _check_dml(self) -> None:
@@ -95,18 +118,22 @@ class _Plan:
             if not all(step.name in PLAIN | {"execution_options"} for step in self.chain.steps):
                 raise Refusal("SAW302", f"Query.{self.end}() on more than conditions")
         elif not (shape.simple and shape.filtered and shape.model.replace(".", "").isidentifier()):
-            raise Refusal("SAW302", f"Query.{self.end}() of a stored query whose model or conditions are not certain")
+            raise Refusal(
+                "SAW302", f"Query.{self.end}() of a stored query whose model or conditions are not certain"
+            )
         call = self.chain.end.call
-        if any(each.arg not in ("synchronize_session", "values", "execution_options") for each in call.keywords):
+        if any(
+            each.arg not in ("synchronize_session", "values", "execution_options") for each in call.keywords
+        ):
             raise Refusal("SAW302", f"Query.{self.end}() with options that the statement does not have")
 
-    # -- changes -------------------------------------------------------------------------------------------------
+    # -- changes -----------------------------------------------------------------------------------------------
 
     def write(self) -> None:
         """Make the changes."""
         handler = {
-            "count": self._count, "get": self._get, "delete": self._dml, "update": self._dml, "scalar": self._scalar,
-            "[]": self._subscript, "session": self._session,
+            "count": self._count, "get": self._get, "delete": self._dml, "update": self._dml,
+            "scalar": self._scalar, "[]": self._subscript, "session": self._session,
         }.get(self.end)  # fmt: skip
         if self.end not in ("get", "session"):
             self._steps()
@@ -128,13 +155,47 @@ class _Plan:
             func = step.call.func
             assert isinstance(func, ast.Attribute)
             end = self.edits.end(func)
-            if step.name in RENAMED:
+            if step.name == "filter_by":
+                self._equals(step)
+            elif step.name in RENAMED:
                 self.edits.replace(end - len(func.attr), end, RENAMED[step.name])
             elif step.name in OPTIONS:
-                value = self.edits.apply(self.edits.start(step.call.args[0]), self.edits.end(step.call.args[0])) if step.call.args else "True"
-                self.edits.replace(end - len(func.attr), self.edits.end(step.call), f"execution_options({step.name}={value})")
+                value = (
+                    self.edits.apply(self.edits.start(step.call.args[0]), self.edits.end(step.call.args[0]))
+                    if step.call.args
+                    else "True"
+                )
+                self.edits.replace(
+                    end - len(func.attr), self.edits.end(step.call), f"execution_options({step.name}={value})"
+                )
             elif step.name == "tuples":
                 self.edits.replace(self._dot(step), self.edits.end(step.call), "")
+
+    def _equals(self, step: Step) -> None:
+        """Name the model of ``filter_by`` where there are several: SQLAlchemy 2.1's looks at all of them."""
+        model = self._filtered_model(step)
+        call = step.call
+        if not model or not call.keywords or any(each.arg is None for each in call.keywords):
+            return
+        func = call.func
+        end = self.edits.end(func)
+        self.edits.replace(end - len("filter_by"), end, "where")
+        for each in call.keywords:
+            loose = isinstance(each.value, ast.IfExp | ast.BoolOp | ast.Compare | ast.Lambda | ast.UnaryOp)
+            self.edits.replace(
+                self.edits.start(each),
+                self.edits.start(each.value),
+                f"{model}.{each.arg} == {'(' if loose else ''}",
+            )
+            if loose:
+                self.edits.wrap_node(each.value, "", ")")
+
+    def _filtered_model(self, step: Step) -> str:
+        """The model that Query's ``filter_by`` means: the last one joined, or the first one queried."""
+        shape = self.chain.base
+        for each in self.chain.steps[: self.chain.steps.index(step)]:
+            shape = refine(shape, each, self.facts)
+        return shape.subject
 
     def _root(self, name: str, suffix: str = "") -> None:
         """``session.query`` becomes ``select``."""
@@ -203,7 +264,11 @@ class _Plan:
     def _count(self) -> None:
         chain = self.chain
         func = self.context.need("sqlalchemy", "func")
-        if chain.session is not None and chain.shape.simple and chain.shape.model.replace(".", "").isidentifier():
+        if (
+            chain.session is not None
+            and chain.shape.simple
+            and chain.shape.model.replace(".", "").isidentifier()
+        ):
             self._root("select", f"({func}.count()).select_from")
             self._run(chain.top, "", "", method="scalar")
             return
@@ -245,7 +310,9 @@ class _Plan:
         bare = not self.facts.needs_parentheses(chain.top)
         head = f"{'' if bare else '('}await {session}.get({chain.shape.model or chain.base.model}, "
         self.edits.replace(self.edits.start(chain.top), self.edits.start(identity), head)
-        self.edits.replace(self.edits.end(identity), self.edits.end(chain.top), f"{extra}){'' if bare else ')'}")
+        self.edits.replace(
+            self.edits.end(identity), self.edits.end(chain.top), f"{extra}){'' if bare else ')'}"
+        )
 
     def _dml(self) -> None:
         chain = self.chain
@@ -275,7 +342,9 @@ class _Plan:
             self.edits.replace(self._dot(chain.end), stop, tail)
         else:
             text = self.context.render(chain.statement)
-            self.edits.replace(start, stop, f"{head}{name}({chain.shape.model}).where({text}.whereclause){tail}")
+            self.edits.replace(
+                start, stop, f"{head}{name}({chain.shape.model}).where({text}.whereclause){tail}"
+            )
 
     def _subscript(self) -> None:
         chain = self.chain

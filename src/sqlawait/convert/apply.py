@@ -1,0 +1,82 @@
+"""Writes a conversion to disk: all of it or nothing, onto a git tree with nothing uncommitted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class Refused(Exception):
+    """The tree is not in a state that a conversion may be written to."""
+
+
+def check_tree(root: Path) -> None:
+    """Raise Refused unless ``root`` is in a git tree without uncommitted changes under it."""
+    folder = root if root.is_dir() else root.parent
+    inside = _git(folder, "rev-parse", "--is-inside-work-tree")
+    if inside.returncode != 0:
+        raise Refused(
+            f"{folder} is not in a git tree, so a conversion could not be undone;"
+            " run git init and commit, or pass --force"
+        )
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", str(root))
+    if status.stdout.strip():
+        first = status.stdout.strip().splitlines()[0]
+        raise Refused(
+            f"{folder} has uncommitted changes ({first.strip()}); commit or stash them, or pass --force"
+        )
+
+
+def write_all(files: Mapping[Path, str]) -> None:
+    """Write the files; when one cannot be written, put back those that were."""
+    for path, text in files.items():
+        if path.suffix == ".py":
+            compile(text, str(path), "exec", dont_inherit=True)
+    staged: dict[Path, Path] = {}
+    before: dict[Path, bytes | None] = {}
+    try:
+        for path, text in files.items():
+            before[path] = path.read_bytes() if path.exists() else None
+            staged[path] = _stage(path, text)
+        for path, temporary in staged.items():
+            temporary.replace(path)
+    except BaseException:
+        for path in staged:
+            original = before[path]
+            if original is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_bytes(original)
+        raise
+    finally:
+        for temporary in staged.values():
+            temporary.unlink(missing_ok=True)
+
+
+def _stage(path: Path, text: str) -> Path:
+    """A file beside the target with the new content, ready to take its place."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(text.encode())
+    staged = Path(name)
+    staged.chmod(path.stat().st_mode if path.exists() else 0o644)
+    return staged
+
+
+def commit(root: Path, files: Mapping[Path, str], message: str) -> None:
+    """Commit the files, and nothing else."""
+    folder = root if root.is_dir() else root.parent
+    for arguments in (["add", "--", *map(str, files)], ["commit", "-q", "-m", message, "--", *map(str, files)]):
+        done = _git(folder, *arguments)
+        if done.returncode != 0:
+            raise Refused(f"git {arguments[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603, S607  # git from PATH, no shell
+
+
+__all__ = ["Refused", "check_tree", "commit", "write_all"]
