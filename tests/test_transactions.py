@@ -117,6 +117,26 @@ async def test_run_gives_up_after_its_deadline(postgresql_url: str) -> None:
         assert failure_of(caught.value) == "serialization"
 
 
+async def test_a_transaction_inside_of_one_that_was_unlucky_does_not_wait_for_it(postgresql_url: str) -> None:
+    """A retried transaction that runs another one in its work is not in its own way."""
+    async with Database(postgresql_url) as db:
+        attempts = 0
+
+        async def inner(session: AsyncSession) -> None:
+            if attempts < 6:
+                await session.execute(text("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$"))
+
+        async def outer(session: AsyncSession) -> None:
+            nonlocal attempts
+            attempts += 1
+            await session.execute(text("SELECT 1"))
+            await db.run(inner, deadline=0.001)
+
+        async with asyncio.timeout(10):
+            await db.run(outer, deadline=10)
+        assert attempts == 6
+
+
 async def test_a_time_out_during_commit_waits_for_the_outcome(postgresql_url: str) -> None:
     """COMMIT is on its way when the time is over: the outcome is told, which is that it was committed."""
     async with Database(postgresql_url) as db:

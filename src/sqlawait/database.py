@@ -23,7 +23,7 @@ from sqlawait.events import Observer
 from sqlawait.exceptions import ConfigurationError, SqlawaitError, WrongLoop
 from sqlawait.pool import FairPool
 from sqlawait.session import AsyncSession, ReaderSession
-from sqlawait.transactions import run_retried
+from sqlawait.transactions import Lane, run_retried
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -110,6 +110,7 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._bridge: Bridge | None = None
         self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
+        self._lane = Lane()
         self._binds: dict[tuple[Any, ...], AsyncEngine] = {}
         _databases.add(self)
 
@@ -273,7 +274,7 @@ class Database:
         def bound(session: AsyncSession) -> Awaitable[T]:
             return work(session, *arguments)
 
-        return await run_retried(begin, bound, deadline=deadline, observers=self.observers)
+        return await run_retried(begin, bound, deadline=deadline, lane=self._lane, observers=self.observers)
 
     async def run_sync(self, work: Callable[[Session, *Ts], T], *arguments: *Ts) -> T:
         """Run a blocking function in a thread, with a sync ``Session`` on this database, in one transaction.
@@ -343,6 +344,7 @@ class Database:
     def _forget(self) -> None:
         self._loop = None
         self._bridge = None
+        self._lane = Lane()
         self._binds = {}
 
 
