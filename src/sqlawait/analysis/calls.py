@@ -83,16 +83,35 @@ class Calls:
         self._edges[function], self._outward[function] = edges, outward
         for node in function.own_nodes:
             if isinstance(node, ast.Call):
-                edges += (Edge(node, target) for target in self.reached(node))
+                edges += (Edge(node, target) for target in self._run_by(node))
                 edges += (Edge(node, target) for target in self._called_back(node))
                 outward += self._leaving(node)
             elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                 edges += (Edge(node, target) for target in self._property(node))
-            elif isinstance(node, ast.With | ast.AsyncWith):
+            elif isinstance(node, ast.With):
                 for item in node.items:
                     edges += (Edge(item.context_expr, each) for each in self._entered(item.context_expr))
             elif isinstance(node, ast.For | ast.comprehension):
                 outward += self._iterated(node.iter)
+
+    def _run_by(self, call: ast.Call) -> list[Function]:
+        """The functions whose bodies the call runs."""
+        found = [each for each in self.reached(call) if self._runs(call, each)]
+        if isinstance(self.inference.project.parent(call), ast.Await):
+            # Of a coroutine function and a plain one of the same name, the plain one is not what is awaited.
+            return [each for each in found if each.is_async] or found
+        return found
+
+    def _runs(self, call: ast.Call, target: Function) -> bool:
+        """Whether the call runs the body: calling a generator only makes it, going through it runs it."""
+        if not target.yields or target.is_async or target.decorator_names & {"contextmanager", "fixture"}:
+            return True
+        parent = self.inference.project.parent(call)
+        if isinstance(parent, ast.For | ast.comprehension):
+            return parent.iter is call
+        if isinstance(parent, ast.Call):
+            return any(each.name in CONSUMERS for each in members(self.inference.type_of(parent.func)))
+        return isinstance(parent, ast.YieldFrom | ast.Starred)
 
     def _leaving(self, call: ast.Call) -> Iterator[Outward]:
         for callee in members(self.inference.type_of(call.func)):
@@ -165,6 +184,11 @@ class Calls:
                     yield cls.methods[method.name]
 
 
+CONSUMERS = {
+    f"builtins.{name}"
+    for name in ("all", "any", "dict", "list", "max", "min", "next", "set", "sorted", "sum", "tuple")
+}
+"""What goes through the generator that it is given."""
 RUN_AT_ONCE = {f"builtins.{name}" for name in ("map", "filter", "sorted", "min", "max", "any", "all", "sum")}
 
 __all__ = ["Calls", "Edge", "Outward"]

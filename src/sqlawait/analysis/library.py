@@ -25,8 +25,8 @@ smtplib\.(SMTP|SMTP_SSL)(\(\))*
 smtplib\.(SMTP|SMTP_SSL)\(\)\.(connect|login|send_message|sendmail|starttls|quit)
 ftplib\.FTP(_TLS)?\(\)
 paramiko\.SSHClient\(\)\.(connect|exec_command)
-boto3\.(client|resource)\(\)\.\w+
-boto3\.[sS]ession(\.Session)?\(\)\.(client|resource)\(\)\.\w+
+boto3\.(client|resource)\(\)\.(?!generate_presigned|exceptions|meta)\w+
+boto3\.[sS]ession(\.Session)?\(\)\.(client|resource)\(\)\.(?!generate_presigned|exceptions|meta)\w+
 botocore\.client\.BaseClient\(\)\.\w+
 (psycopg2|psycopg|pymysql|MySQLdb|sqlite3|pyodbc|cx_Oracle|oracledb|mysql\.connector)\.connect
 (psycopg2|psycopg|pymysql|MySQLdb|sqlite3|pyodbc|oracledb|mysql\.connector)\.connect\(\)(\.cursor\(\))?\.(execute|executemany|fetchone|fetchall|fetchmany|commit|rollback)

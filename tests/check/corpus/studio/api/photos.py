@@ -9,8 +9,9 @@ import anyio
 import httpx
 import requests
 from anyio import to_thread
-from fastapi import APIRouter, Depends, HTTPException, UploadFile
+from fastapi import APIRouter, Depends, HTTPException, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
 from ..core import images, remote, repository
@@ -227,6 +228,47 @@ async def later():
     sleeper = remote.later(3)  # ok: SAW103
     await to_thread.run_sync(sleeper)  # ok: SAW103
     return {}
+
+
+@router.get("/presigned")
+async def presigned(key: str):
+    return remote.presigned(key)  # ok: SAW103
+
+
+@router.get("/tail")
+async def tail(path: str):
+    return StreamingResponse(remote.tail(path))  # ok: SAW103
+
+
+@router.get("/tail-here")
+async def tail_here(path: str):
+    for line in remote.tail(path):  # expect: SAW103
+        return line
+
+
+@router.get("/tunnel")
+async def tunnel():
+    async with remote.Tunnel():  # ok: SAW103
+        return {}
+
+
+@router.get("/tunnel-sync")
+async def tunnel_sync():
+    with remote.Tunnel():  # expect: SAW103
+        return {}
+
+
+@router.get("/store")
+async def store(key: str, request: Request):
+    store: remote.Store = request.app.state.store
+    if isinstance(store, remote.AsyncStore):
+        return await store.read(key)  # ok: SAW103
+    return store.read(key)  # expect: SAW103
+
+
+@router.get("/render")
+async def render(path: str):
+    return await remote.render(path)  # ok: SAW103
 
 
 @router.get("/direct")

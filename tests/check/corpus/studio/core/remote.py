@@ -1,10 +1,12 @@
 """Blocking calls to other services."""
 
+import asyncio
 import os
 import socket
 import subprocess
 import time
 import urllib.request
+from functools import partial, wraps
 from urllib.parse import urljoin
 
 import boto3
@@ -98,3 +100,60 @@ class CachingClient(Client):
 class FakeClient(Client):
     def _request(self, method: str, path: str) -> dict:
         return {"method": method, "path": path}
+
+
+def presigned(key: str) -> str:
+    """Computed here, without a request."""
+    return s3.generate_presigned_url("get_object", Params={"Bucket": "studio", "Key": key})
+
+
+def tail(path: str):
+    """Blocks when somebody goes through it."""
+    while True:
+        time.sleep(0.2)
+        yield path
+
+
+class Tunnel:
+    """For with and for async with."""
+
+    def __enter__(self) -> "Tunnel":
+        subprocess.run(["ssh", "-f", "studio"], check=True)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        subprocess.run(["ssh", "-O", "exit", "studio"], check=True)
+
+    async def __aenter__(self) -> "Tunnel":
+        process = await asyncio.create_subprocess_exec("ssh", "-f", "studio")
+        await process.wait()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        process = await asyncio.create_subprocess_exec("ssh", "-O", "exit", "studio")
+        await process.wait()
+
+
+class Store:
+    def read(self, key: str) -> bytes:
+        return download(key)
+
+
+class AsyncStore(Store):
+    async def read(self, key: str) -> bytes:
+        return await asyncio.to_thread(super().read, key)
+
+
+def in_thread(function):
+    """Makes a coroutine function of a plain one."""
+
+    @wraps(function)
+    async def wrapper(*args, **kwargs):
+        return await asyncio.to_thread(partial(function, *args, **kwargs))
+
+    return wrapper
+
+
+@in_thread
+def render(path: str) -> str:
+    return subprocess.check_output(["render", path], text=True)
