@@ -6,13 +6,11 @@ is not "commit unknown") or *in doubt*. Afterwards :meth:`Bank.audit` looks for 
 not keep.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
@@ -22,7 +20,7 @@ import httpx
 from fastapi import Depends, FastAPI, Header, HTTPException
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession as PlainSession
-from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from sqlawait import Database
 from sqlawait.fastapi import install
@@ -47,9 +45,15 @@ def careful_app(db: Database) -> FastAPI:
 
 def naive_app(db: Database) -> FastAPI:
     """The same route as the tutorials write it: read, compute, write, commit in the dependency's exit."""
-    app = FastAPI()
-    app.state.sqlawait = db
-    make_session = async_sessionmaker(db.engine.execution_options(), expire_on_commit=False)
+    engine = create_async_engine(db.engine.url)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await engine.dispose()
+
+    app = FastAPI(lifespan=lifespan)
+    make_session = async_sessionmaker(engine, expire_on_commit=False)
 
     async def get_session() -> AsyncIterator[PlainSession]:
         async with make_session() as session:
@@ -101,6 +105,17 @@ class Told:
     """How often each kind of answer came."""
     wrong: list[str] = field(default_factory=list)
     """Answers and sights that are violations by themselves."""
+
+
+@asynccontextmanager
+async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a running application: it sees a 500, not a traceback."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://bank", timeout=30) as http,
+    ):
+        yield http
 
 
 class Bank:

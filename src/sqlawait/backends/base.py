@@ -116,6 +116,9 @@ class Backend(ABC):
         del driver_connection
         return False
 
+    def abort(self, driver_connection: Any) -> None:  # noqa: B027 - may do nothing
+        """Drop a connection that does not answer, without a word that would have to be answered."""
+
     # -- writing
 
     @abstractmethod

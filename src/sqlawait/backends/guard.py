@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 def guard(engine: Engine, backend: Backend) -> None:
     """Guard a new engine: its errors and its commits. Its connections are the pool's care."""
-    _name_errors(engine)
+    _name_errors(engine, backend)
     _finish_commits(engine.dialect, backend)
 
 
-def _name_errors(engine: Engine) -> None:
+def _name_errors(engine: Engine, backend: Backend) -> None:
     """Give the errors that drivers let through as Python's own a name that says they are the database's."""
 
     @event.listens_for(engine, "do_connect")
@@ -42,6 +42,8 @@ def _name_errors(engine: Engine) -> None:
         error = context.original_exception
         if isinstance(error, (OSError, TimeoutError)):
             context.is_disconnect = True
+            if context.connection is not None and not context.connection.closed:
+                backend.abort(context.connection.connection.driver_connection)
             return DatabaseAway(_reason(error, "no answer in time"))
         if isinstance(error, CommitUnknown):
             context.is_disconnect = True  # whatever state that connection is in, nobody shall have it

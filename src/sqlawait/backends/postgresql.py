@@ -125,6 +125,10 @@ class PostgreSQL(Backend):
         """The loop has seen the server's end of the socket close."""
         return bool(driver_connection.is_closed())
 
+    def abort(self, driver_connection: Any) -> None:
+        """SQLAlchemy would say goodbye first, and wait two seconds for the answer."""
+        driver_connection.terminate()
+
     def upsert(
         self,
         table: Table,
