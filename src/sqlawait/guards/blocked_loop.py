@@ -83,10 +83,12 @@ class Monitor:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the watch, and wait for its thread."""
+        """End the watch, and wait for its thread. A block that has just ended is still reported."""
         self._handle.cancel()
         self._stop.set()
         self._thread.join()
+        if self._samples:
+            self._released(perf_counter() - self._beat_at)
 
     def _beat(self) -> None:
         loop = self._loop()

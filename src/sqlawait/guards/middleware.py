@@ -9,7 +9,7 @@ from typing import Any
 from sqlawait.events import RequestFinished, RequestStarted
 from sqlawait.guards import blocked_loop, hooks
 from sqlawait.guards.guards import Guards
-from sqlawait.guards.scope import Scope, entered
+from sqlawait.guards.scope import Scope, current_scope, entered
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -73,8 +73,9 @@ class GuardMiddleware:
 
     async def _request(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         self._begin()
-        guards, at = self._guards, time()
-        request = Scope(guards, method=scope.get("method", "WS"), path=scope["path"])
+        guards, at, outer = self._guards, time(), current_scope()
+        judge = outer.guards if outer is not None and outer.strict else guards
+        request = Scope(judge, method=scope.get("method", "WS"), path=scope["path"])
         status: int | None = None
         error: str | None = None
 

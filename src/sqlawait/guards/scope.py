@@ -44,13 +44,21 @@ class Scope:
         "started",
         "startup",
         "statements",
+        "strict",
         "tallies",
         "task",
         "waited",
     )
 
     def __init__(
-        self, guards: Guards, *, label: str = "", method: str = "", path: str = "", startup: bool = False
+        self,
+        guards: Guards,
+        *,
+        label: str = "",
+        method: str = "",
+        path: str = "",
+        startup: bool = False,
+        strict: bool = False,
     ) -> None:
         self.guards = guards
         self.id = f"{_process}-{next(_numbers)}"
@@ -59,6 +67,8 @@ class Scope:
         self.route = ""
         self.startup = startup
         """Start and stop of the application, where blocking hurts no one."""
+        self.strict = strict
+        """A test's: its guards judge, whatever the application's own settings are."""
         self.started = perf_counter()
         self.task = _current_task()
         self.statements = 0
@@ -116,15 +126,19 @@ def entered(scope: Scope) -> Iterator[Scope]:
     with _lock:
         _open.add(scope)
         if scope.task is not None:
-            _by_task.setdefault(scope.task, scope)
+            outer = _by_task.get(scope.task)
+            _by_task[scope.task] = scope
     try:
         yield scope
     finally:
         _current.reset(token)
         with _lock:
             _open.discard(scope)
-            if scope.task is not None and _by_task.get(scope.task) is scope:
-                del _by_task[scope.task]
+            if scope.task is not None:
+                if outer is not None:
+                    _by_task[scope.task] = outer
+                else:
+                    del _by_task[scope.task]
 
 
 def open_scopes() -> list[Scope]:
