@@ -7,6 +7,7 @@ import gc
 import os
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,29 @@ async def test_concurrent_increments_are_not_lost(db: Database) -> None:
     await asyncio.gather(*(increment() for _ in range(100)))
     async with db.session() as session:
         assert await session.one(select(Counter.value)) == 100
+
+
+async def test_sqlite_writers_come_in_the_order_in_which_they_asked(sqlite_url: str) -> None:
+    """Nobody overtakes: with SQLite's own waiting, late arrivals would, and some would never get the lock."""
+    async with Database(sqlite_url, pool_size=20) as db:
+        await db.create_all(Base.metadata)
+        done: list[int] = []
+
+        async def write(number: int) -> None:
+            async with db.transaction() as session:
+                await session.create(Counter, id=number)
+                done.append(number)
+
+        async with AsyncExitStack() as stack:  # open the connections, so that only the lock is waited for
+            for _ in range(20):
+                await (await stack.enter_async_context(db.session(deferred=True))).count(Counter)
+        async with db.transaction() as first:
+            await first.create(Counter, id=100)
+            tasks = [asyncio.create_task(write(number)) for number in range(15)]
+            for _ in range(20):
+                await first.count(Counter)
+        await asyncio.gather(*tasks)
+        assert done == sorted(done)
 
 
 async def test_a_failed_commit_leaves_nothing_for_the_next(sqlite_url: str) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
+import aiosqlite
 from sqlalchemy import URL, Column, Table, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.dml import Insert
+from sqlalchemy.util import await_only
 
 from sqlawait.backends.base import Backend, Failure, Timeouts, option
 from sqlawait.backends.sqlite_vectors import load_sqlite_vec
@@ -38,9 +42,14 @@ _CODES = {
     sqlite3.SQLITE_FULL: Failure.AWAY,
 }
 
+_WRITE = "BEGIN IMMEDIATE"
 _BEGIN = "sqlawait_begin"
+_TURN = "sqlawait_turn"
 _QUERY_ONLY = "sqlawait_query_only"
 _DEADLINE = "sqlawait_deadline"
+
+_LAST_WORDS = 2.0
+"""Seconds to wait, at the end, for the thread of a connection that was cancelled."""
 
 _STEPS_BETWEEN_LOOKS = 50_000
 """SQLite's virtual machine steps between two looks at the clock: about a millisecond."""
@@ -58,7 +67,12 @@ class SQLite(Backend):
     def connect_args(self, url: URL, timeouts: Timeouts, *, pgbouncer: bool) -> dict[str, Any]:
         """The driver's own transactions are off: it opens them late, and never for a SELECT."""
         del url, pgbouncer
-        return {"isolation_level": None, "timeout": timeouts.lock, "check_same_thread": False}
+        return {
+            "isolation_level": None,
+            "timeout": timeouts.lock,
+            "check_same_thread": False,
+            "async_creator_fn": _connect,
+        }
 
     def pool_size(self, url: URL, size: int) -> int:
         """One connection is the whole of a database in memory."""
@@ -68,7 +82,7 @@ class SQLite(Backend):
         """Set each connection up, begin as the session asks, and leave nothing behind."""
         del pgbouncer
         _set_up_connections(engine, timeouts)
-        _begin_explicitly(engine)
+        _begin_explicitly(engine, timeouts)
         _bound_statements(engine, timeouts)
         _leave_nothing_behind(engine)
 
@@ -77,7 +91,7 @@ class SQLite(Backend):
         if isolation_level and isolation_level.upper() == "AUTOCOMMIT":
             return {_BEGIN: None}
         # every other level is weaker than what SQLite always gives: serializable
-        return {_BEGIN: "BEGIN" if read_only or deferred else "BEGIN IMMEDIATE", _QUERY_ONLY: read_only}
+        return {_BEGIN: "BEGIN" if read_only or deferred else _WRITE, _QUERY_ONLY: read_only}
 
     def reader_options(self) -> dict[str, Any]:
         """No BEGIN: each statement reads its own snapshot."""
@@ -108,9 +122,51 @@ class SQLite(Backend):
         return statement.on_conflict_do_update(index_elements=list(on), set_=changes)
 
 
+class WritersTurn:
+    """The line in which the writers of one process wait for SQLite's one write lock: first come, first served.
+
+    SQLite itself lets a waiting writer sleep and look again, longer each time, so that under load some never
+    find the lock free while late arrivals take it. Other processes are still waited for in SQLite's way.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = asyncio.Lock()
+
+    async def take(self, info: dict[Any, Any]) -> None:
+        """Wait for the turn and note it in the connection's ``info``; after ``seconds`` let SQLite decide."""
+        if info.get(_TURN):
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds):
+                await self._lock.acquire()
+            info[_TURN] = True
+
+    def give(self, info: dict[Any, Any]) -> None:
+        """Pass the turn on, if this connection has it."""
+        if info.pop(_TURN, False):
+            self._lock.release()
+
+
 def in_memory(url: URL) -> bool:
     """Whether the database lives in the memory of one connection."""
     return url.database in (None, "", ":memory:")
+
+
+async def _connect(*arguments: Any, **options: Any) -> aiosqlite.Connection:
+    connection = aiosqlite.connect(*arguments, **options)
+    thread = _thread_of(connection)
+    thread.daemon = True  # a statement that does not end must not keep the process alive
+    try:
+        return await connection
+    except BaseException:
+        await asyncio.to_thread(thread.join, _LAST_WORDS)
+        raise
+
+
+def _thread_of(connection: Any) -> threading.Thread:
+    thread: threading.Thread = getattr(connection, "_thread", connection)  # an older connection is its thread
+    return thread
 
 
 def _set_up_connections(engine: Engine, timeouts: Timeouts) -> None:
@@ -131,16 +187,26 @@ def _set_up_connections(engine: Engine, timeouts: Timeouts) -> None:
         load_sqlite_vec(raw)
 
 
-def _begin_explicitly(engine: Engine) -> None:
+def _begin_explicitly(engine: Engine, timeouts: Timeouts) -> None:
+    turn = WritersTurn(timeouts.lock)
+
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         query_only = bool(option(connection, _QUERY_ONLY, default=False))
         if connection.info.get(_QUERY_ONLY, False) != query_only:
             connection.exec_driver_sql(f"PRAGMA query_only = {query_only:d}")
             connection.info[_QUERY_ONLY] = query_only
-        statement = option(connection, _BEGIN, "BEGIN IMMEDIATE")
+        statement = option(connection, _BEGIN, _WRITE)
+        if statement == _WRITE:
+            await_only(turn.take(connection.info))
         if statement:
             connection.exec_driver_sql(statement)
+
+    @event.listens_for(engine, "checkin")
+    @event.listens_for(engine, "invalidate")
+    def end(connection: DBAPIConnection | None, entry: ConnectionPoolEntry, *_: Any) -> None:
+        del connection
+        turn.give(entry.info)
 
 
 def _bound_statements(engine: Engine, timeouts: Timeouts) -> None:
@@ -152,6 +218,8 @@ def _bound_statements(engine: Engine, timeouts: Timeouts) -> None:
 
 
 def _leave_nothing_behind(engine: Engine) -> None:
+    ending: list[threading.Thread] = []
+
     @event.listens_for(engine, "reset")
     def roll_back(connection: DBAPIConnection, *_: Any) -> None:
         # SQLAlchemy takes a failed COMMIT for the end of the transaction; SQLite keeps it open, and the
@@ -171,6 +239,16 @@ def _leave_nothing_behind(engine: Engine) -> None:
             # an older aiosqlite insists on a future to tell the outcome to
             told = asyncio.get_running_loop().create_future()
             driver._tx.put_nowait((told, lambda: _roll_back(raw)))
+            ending.append(_thread_of(driver))
+
+    @event.listens_for(engine, "engine_disposed")
+    def wait_for_threads(engine: Engine) -> None:
+        # they tell their last outcomes to the event loop, which must not have ended by then
+        del engine
+        while ending:
+            thread = ending.pop()
+            with suppress(MissingGreenlet):  # disposed without closing: the loop has ended already
+                await_only(asyncio.to_thread(thread.join, _LAST_WORDS))
 
 
 def _roll_back(raw: sqlite3.Connection) -> None:
