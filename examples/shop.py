@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from fastapi import FastAPI
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import Numeric, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from sqlawait import Database
@@ -20,7 +20,7 @@ class Item(Base):
     __tablename__ = "items"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
-    price: Mapped[Decimal]
+    price: Mapped[Decimal] = mapped_column(Numeric(10, 2))
 
 
 class ItemIn(BaseModel):
