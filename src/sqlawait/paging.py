@@ -43,6 +43,7 @@ from sqlalchemy import (
     tuple_,
     type_coerce,
 )
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import Label
 from sqlalchemy.sql.expression import FromClause, Join
@@ -52,6 +53,8 @@ from .cursors import MAX_LENGTH, Cursor, Place, decode, encode
 from .exceptions import ConfigurationError, InvalidRequest
 
 T = TypeVar("T")
+
+_SQLITE = sqlite.dialect()
 
 MAX_OFFSET = 10_000
 """Rows. The database reads and throws away every row before the offset."""
@@ -347,7 +350,7 @@ def _exact(expression: ColumnElement[Any], dialect: str) -> ColumnElement[Any]:
     type_ = expression.type
     if dialect == "mysql" and isinstance(type_, Float) and not isinstance(type_, Double):
         return cast(expression, Double())  # MySQL prints a FLOAT with six digits
-    if dialect == "sqlite" and isinstance(type_, Numeric):
+    if dialect == "sqlite" and isinstance(type_.dialect_impl(_SQLITE), Numeric):  # not a variant that is exact
         return type_coerce(expression, Double())  # where a Numeric is a REAL, and Decimal would round it
     return expression
 

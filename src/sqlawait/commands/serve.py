@@ -40,10 +40,10 @@ def serve(*, host: str, port: int, workers: int, with_demo: bool | None) -> None
     """
     settings = Settings()
     url = make_url(settings.database_url)
+    port = _free_port(host, port)
     migrations.upgrade(url=settings.database_url)
     if with_demo or (with_demo is None and url.get_backend_name() == "sqlite"):
         asyncio.run(_load_demo(settings))
-    port = _free_port(host, port)
     _print_addresses(f"http://{host}:{port}", url.render_as_string())
     with tempfile.TemporaryDirectory(prefix="sqlawait-") as metrics:
         if workers > 1:

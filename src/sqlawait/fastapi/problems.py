@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sqlawait.backends import Failure, failure_of
-from sqlawait.exceptions import CommitUnknown, InvalidRequest, NotFound, SqlawaitError
+from sqlawait.exceptions import CommitUnknown, InvalidRequest, NotFound, SqlawaitError, Unsupported
 
 logger = logging.getLogger("sqlawait")
 
@@ -109,6 +109,8 @@ def _answer(error: Exception) -> Response:
         return problem(404, str(error), kind="urn:sqlawait:not-found")
     if isinstance(error, NoResultFound):
         return problem(404, "there is no such row", kind="urn:sqlawait:not-found")
+    if isinstance(error, Unsupported):
+        return problem(501, str(error), kind="urn:sqlawait:unsupported")
     if isinstance(error, CommitUnknown):
         return problem(
             500,

@@ -38,7 +38,7 @@ async def _lines(
     single = len(statement.column_descriptions) == 1
     result = await session.stream(statement.execution_options(yield_per=_BATCH))
     try:
-        async for rows in result.partitions():
+        async for rows in result.partitions(_BATCH):
             yield b"".join(
                 schema.model_validate(row[0] if single else row, from_attributes=True)
                 .model_dump_json(by_alias=True)

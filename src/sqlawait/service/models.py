@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import ClassVar
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, String, Text
+from sqlalchemy import CheckConstraint, ForeignKey, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from sqlawait.fastapi import IdempotencyRecord
 from sqlawait.service.columns import Id, Instant, Money
-from sqlawait.vectors import Vector
+from sqlawait.vectors import Vector, hnsw_index
 
 DIMENSIONS = 384
 """The length of a document's vector: that of all-MiniLM-L6-v2, so that either embedder fits the column."""
@@ -144,9 +144,4 @@ class Document(Created, Base):
     embedding: Mapped[list[float]] = mapped_column(Vector(DIMENSIONS))
 
 
-Index(
-    "ix_documents_embedding",
-    Document.embedding,
-    postgresql_using="hnsw",
-    postgresql_ops={"embedding": "vector_cosine_ops"},
-).ddl_if(dialect="postgresql")
+hnsw_index(Document.embedding)

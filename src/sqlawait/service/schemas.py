@@ -218,7 +218,8 @@ class DocumentSearch(Body):
         return self
 
 
-class DocumentFound(DocumentRead):
+class DocumentFound(Row):
+    document: DocumentRead = Field(validation_alias="Document")
     distance: float
     """Cosine distance: 0 is the same direction, 2 the opposite."""
 

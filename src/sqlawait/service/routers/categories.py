@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import APIRouter
 
+from sqlawait import Page
 from sqlawait.fastapi import ReaderDep, SessionDep
+from sqlawait.fastapi.listing import Listing, listing
 from sqlawait.service import crud
 from sqlawait.service.models import Category
 from sqlawait.service.routers.parameters import Id
@@ -12,11 +16,19 @@ from sqlawait.service.schemas import CategoryRead, CategoryWithItems, CategoryWr
 
 router = APIRouter(prefix="/categories", tags=["categories"])
 
+Categories = Annotated[Listing[Category], listing(Category, filters=[Category.name], sorts=[Category.name])]
+
 
 @router.post("", status_code=201, response_model=CategoryRead)
 async def create_category(body: CategoryWrite, session: SessionDep) -> Category:
     """Create a category; a taken name answers 409."""
     return await session.create(Category, **body.model_dump())
+
+
+@router.get("", response_model=Page[CategoryRead])
+async def list_categories(categories: Categories, session: ReaderDep) -> Page[Category]:
+    """List categories, a page at a time."""
+    return await categories.page(session)
 
 
 @router.get("/{category_id}", response_model=CategoryWithItems)

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import APIRouter
 
+from sqlawait import Page
 from sqlawait.fastapi import ReaderDep, SessionDep
+from sqlawait.fastapi.listing import Listing, listing
 from sqlawait.service.models import Item
 from sqlawait.service.routers.parameters import Id
 from sqlawait.service.schemas import ItemRead, ItemWrite
 
 router = APIRouter(prefix="/items", tags=["items"])
 
+Items = Annotated[
+    Listing[Item],
+    listing(
+        Item,
+        filters=[Item.category_id, (Item.name, "contains"), (Item.price, "ge", "le")],
+        sorts=[Item.name, Item.price, Item.created_at],
+    ),
+]
+
 
 @router.post("", status_code=201, response_model=ItemRead)
 async def create_item(body: ItemWrite, session: SessionDep) -> Item:
     """Create an item; a category that does not exist answers 409."""
     return await session.create(Item, **body.model_dump())
+
+
+@router.get("", response_model=Page[ItemRead])
+async def list_items(items: Items, session: ReaderDep) -> Page[Item]:
+    """List items, a page at a time."""
+    return await items.page(session)
 
 
 @router.get("/{item_id}", response_model=ItemRead)

@@ -17,9 +17,6 @@ depends_on = None
 
 def upgrade() -> None:
     """Go forward."""
-    postgresql = op.get_bind().dialect.name == "postgresql"
-    if postgresql:
-        op.execute("CREATE EXTENSION IF NOT EXISTS vector")
     op.create_table(
         "users",
         sa.Column("id", Id, primary_key=True),
@@ -82,7 +79,7 @@ def upgrade() -> None:
         "answers",
         sa.Column("key", sa.String(255), primary_key=True),
         sa.Column("fingerprint", sa.String(64), nullable=False),
-        sa.Column("status", sa.BigInteger, nullable=False),
+        sa.Column("status", Id, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     )
@@ -96,13 +93,14 @@ def upgrade() -> None:
     )
     for table, column in INDEXED:
         op.create_index(f"ix_{table}_{column}", table, [column])
-    if postgresql:
+    if op.get_bind().dialect.name == "postgresql":
         op.create_index(
             "ix_documents_embedding",
             "documents",
             ["embedding"],
             postgresql_using="hnsw",
             postgresql_ops={"embedding": "vector_cosine_ops"},
+            postgresql_with={"m": 16, "ef_construction": 64},
         )
 
 

@@ -1,0 +1,5 @@
+"""``python -m sqlawait`` is ``sqlawait``."""
+
+from sqlawait.cli import main
+
+main()

@@ -1,0 +1,133 @@
+"""``sqlawait serve``: a process of its own, as a person starts it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Self
+
+import httpx2
+
+
+class Served:
+    """A running ``sqlawait serve``."""
+
+    def __init__(self, folder: Path, *options: str, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "sqlawait", "serve", *options],
+            cwd=folder,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.log = ""
+        self._read_until("Application startup complete")
+        found = re.search(r"(http://\S+)/docs", self.log)
+        assert found is not None, self.log
+        self.base = found[1]
+
+    def get(self, path: str) -> httpx2.Response:
+        """Ask for a path."""
+        return httpx2.get(self.base + path, timeout=30)
+
+    def ask_to_stop(self) -> None:
+        """Send what ``docker stop`` and Ctrl-C's kin send."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ask_to_stop()
+        self.log += self.process.communicate(timeout=60)[0]
+
+    def _read_until(self, text: str) -> None:
+        assert self.process.stdout is not None
+        while text not in self.log:
+            line = self.process.stdout.readline()
+            assert line, self.log
+            self.log += line
+
+
+def test_one_command_gives_a_complete_service(tmp_path: Path) -> None:
+    """On an empty folder: a database, its tables, demo data, and addresses that answer; then a clean stop."""
+    with Served(tmp_path, "--port", "0") as service:
+        assert service.get("/health/ready").json() == {"status": "ok"}
+        assert len(service.get("/users/1/combined").json()["posts"]) == 10
+        assert service.get("/docs").status_code == 200
+        query = {"text": "greatest common divisor", "k": 3}
+        found = httpx2.post(f"{service.base}/documents/search", json=query, timeout=30)
+        assert "math.gcd" in {each["document"]["title"] for each in found.json()}
+    assert "Application shutdown complete" in service.log
+    assert (tmp_path / "sqlawait.db").exists()
+    with Served(tmp_path, "--port", "0") as again:  # keeps what is there
+        assert len(again.get("/users?limit=100").json()["items"]) == 16
+
+
+def test_the_port_and_the_database_come_from_the_environment_too(tmp_path: Path) -> None:
+    """PORT and DATABASE_URL are what a platform sets."""
+    url = f"sqlite:///{tmp_path}/other.db"
+    with Served(tmp_path, "--no-demo", PORT="0", DATABASE_URL=url) as service:
+        assert service.get("/users").json()["items"] == []
+    assert (tmp_path / "other.db").exists()
+
+
+def test_a_stop_lets_requests_finish(tmp_path: Path) -> None:
+    """What was being answered when SIGTERM came is answered, to the last row, and the pool is closed."""
+    with (
+        Served(tmp_path, "--port", "0") as service,
+        httpx2.stream("GET", f"{service.base}/users/export", timeout=30) as answer,
+    ):
+        service.ask_to_stop()
+        assert sum(1 for _ in answer.iter_lines()) == 16
+    assert "Application shutdown complete" in service.log
+
+
+def test_workers_share_the_port_and_the_numbers(tmp_path: Path) -> None:
+    """With two workers any of them renders the metrics of both."""
+    with Served(tmp_path, "--port", "0", "--workers", "2") as service:
+        for _ in range(20):
+            assert service.get("/users/1").status_code == 200
+        numbers = service.get("/metrics").text
+    counted = re.search(r'http_request_duration_seconds_count\{.*route="/users/\{user_id\}".*\} (\S+)', numbers)
+    assert counted is not None
+    assert float(counted[1]) == 20
+
+
+def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
+    """A fact and a remedy, no traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "sqlawait", "serve", "--port", str(port), "--no-demo"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_blocking_driver_is_said_in_one_line(tmp_path: Path) -> None:
+    """The message names the URL to use instead, and no password."""
+    done = subprocess.run(
+        [sys.executable, "-m", "sqlawait", "serve", "--database-url", "postgresql+psycopg2://a:secret@host/b"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "postgresql+asyncpg://" in done.stderr
+    assert "secret" not in done.stderr
+    assert "Traceback" not in done.stderr
