@@ -6,7 +6,7 @@ BIN := .venv/bin
 LOCK := requirements/dev.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv serve test ratios check types format lock clean
+.PHONY: help venv serve test ratios peers check types format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,23 @@ test: venv ## the whole suite, on SQLite, PostgreSQL and, where one answers, Mar
 ratios: venv ## the speeds that the project promises, measured here (JSON=path writes every measurement)
 	$(BIN)/python -m sqlawait.bench.ratios $(if $(JSON),--json $(JSON))
 
+PEERS := bench/peers/.venv
+
+peers: $(PEERS)/.installed ## other stacks serving the same API, measured beside sqlawait (ARGS="--html report.html")
+	cd bench && peers/.venv/bin/python -m peers $(ARGS)
+
+$(PEERS)/.installed: bench/peers/requirements.txt pyproject.toml
+ifdef UV
+	@test -x $(PEERS)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(PEERS)
+	$(UV) pip install --quiet --python $(PEERS)/bin/python --require-hashes -r bench/peers/requirements.txt
+	$(UV) pip install --quiet --python $(PEERS)/bin/python -e .
+else
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/peers/requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -e .
+endif
+	@touch $@
+
 check: venv ## style, types, import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -47,6 +64,7 @@ format: venv ## put the code into the house's format
 
 lock: ## renew the lock (needs uv): hashes, no addresses
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra all --no-emit-package sqlawait --group dev -o $(LOCK) pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra bench --no-emit-package sqlawait -o bench/peers/requirements.txt pyproject.toml bench/peers/requirements.in
 
 clean: ## remove what the commands above made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage htmlcov

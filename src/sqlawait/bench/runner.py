@@ -108,7 +108,10 @@ class Runner:
             connection.request(method, path, content, headers)
             response = connection.getresponse()
             text = response.read()
-            return response.status, json.loads(text) if text else None
+            try:
+                return response.status, json.loads(text) if text else None
+            except ValueError:
+                return response.status, text.decode(errors="replace")
         finally:
             connection.close()
 
@@ -152,8 +155,14 @@ def different_answers(runner: Runner, contenders: Sequence[Contender]) -> list[s
             if first is None:
                 first = answer
             elif answer != first:
-                said.append(f"{contender.name} answers {method} {path} with {answer}, not {first}")
+                said.append(
+                    f"{contender.name} answers {method} {path} with {_short(answer)}, not {_short(first)}"
+                )
     return said
+
+
+def _short(answer: tuple[int, Any]) -> str:
+    return f"{answer[0]} {str(answer[1])[:200]}"
 
 
 __all__ = ["ChildFailed", "Runner", "different_answers"]

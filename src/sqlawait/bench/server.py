@@ -55,7 +55,7 @@ def main() -> None:
         sys.argv[1],
         http="httptools",
         loop="auto",  # uvloop where it is installed, as it is with the extra `bench` but on Windows
-        lifespan="on",
+        lifespan="auto",  # Django has none
         access_log=False,
         log_level="error",
         backlog=4096,
