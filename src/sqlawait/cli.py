@@ -136,6 +136,79 @@ def bench(
     measure(options, Console())
 
 
+@app.command()
+def check(  # noqa: PLR0917 - typer makes one option of each, by name
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Files and folders; by default, this folder.")
+    ] = None,
+    select: Annotated[
+        list[str] | None, typer.Option(help="Codes, prefixes or names of rules; ALL for all.")
+    ] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="Rules to leave out.")] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Apply safe fixes.")] = False,
+    unsafe_fixes: Annotated[
+        bool, typer.Option("--unsafe-fixes", help="With --fix or --diff: the others too.")
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show what the fixes would change, and change nothing.")
+    ] = False,
+    statistics: Annotated[bool, typer.Option("--statistics", help="Count the findings by rule.")] = False,
+    output_format: Annotated[str, typer.Option(help="full, concise, json, github or sarif.")] = "full",
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="Known findings: written when the file is missing, left out when it is there."),
+    ] = None,
+    add_noqa: Annotated[bool, typer.Option("--add-noqa", help="Silence every finding by a comment.")] = False,
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 whatever is found.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No summary and no progress.")] = False,
+) -> None:
+    """Find where the event loop is blocked and where async SQLAlchemy is misused; nothing of the code is run.
+
+    Exits with 0 when nothing is found, 1 when something is, 2 when the command is wrong.
+
+    [bold]Examples[/bold]
+
+      sqlawait check src/
+
+      sqlawait check src/ --select SAW1,SAW3 --output-format github
+
+      sqlawait check src/ --fix --unsafe-fixes
+    """
+    from sqlawait.check import command
+
+    options = command.Options(
+        paths=tuple(paths or [Path()]),
+        select=tuple(select or ()),
+        ignore=tuple(ignore or ()),
+        fix=fix,
+        unsafe_fixes=unsafe_fixes,
+        diff=diff,
+        statistics=statistics,
+        output_format=output_format,
+        baseline=baseline,
+        add_noqa=add_noqa,
+        exit_zero=exit_zero,
+        quiet=quiet,
+    )
+    raise typer.Exit(command.check(options))
+
+
+@app.command()
+def rule(
+    name: Annotated[str | None, typer.Argument(help="A code or a name, such as SAW101.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="List all rules.")] = False,
+) -> None:
+    """Explain a rule of the check.
+
+    [bold]Example[/bold]
+
+      sqlawait rule SAW301
+    """
+    from sqlawait.check import command
+
+    raise typer.Exit(command.rule(name, everything=everything))
+
+
 @db.command()
 def upgrade(
     revision: Annotated[str, typer.Argument(help="Where to stop; head is the newest.")] = "head",

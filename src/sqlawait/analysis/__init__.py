@@ -19,9 +19,11 @@ from pathlib import Path
 from .calls import Calls
 from .colours import Colours
 from .declarations import Class, Function
+from .holding import Holding
 from .inference import Inference, TypeSource
 from .models import Relationship
 from .project import Broken, Module, Progress, Project
+from .schemas import Schemas
 from .types import Origin, Type
 
 
@@ -35,6 +37,8 @@ class Analysis:
         self.models = self.types.models
         self.injection = self.types.injection
         self.calls = Calls(self.types)
+        self.holding = Holding(self.types)
+        self.schemas = Schemas(self.types)
         self.colours = Colours(self.calls)
         self._positions: dict[Path, dict[tuple[int, int, int, int], ast.expr]] = {}
 
@@ -90,10 +94,9 @@ ASYNC_SESSIONS = ("sqlalchemy.ext.asyncio.AsyncSession", "sqlalchemy.ext.asyncio
 
 def _positions(module: Module) -> dict[tuple[int, int, int, int], ast.expr]:
     """Expressions by their place in characters; the tree counts columns in UTF-8 bytes."""
-    lines = module.source.splitlines()
 
     def column(line: int, offset: int) -> int:
-        text = lines[line - 1] if line <= len(lines) else ""
+        text = module.line(line)
         return offset if text.isascii() else len(text.encode()[:offset].decode(errors="replace"))
 
     found: dict[tuple[int, int, int, int], ast.expr] = {}

@@ -17,6 +17,13 @@ from functools import cached_property
 from .calls import Calls, Outward
 from .declarations import Function
 from .library import Effect, effect_of
+from .special import has_sync_bind
+
+BOUND = {
+    "sqlalchemy.inspect",
+    *(f"sqlalchemy.MetaData.{name}" for name in ("create_all", "drop_all", "reflect")),
+}
+"""Calls that block when what they are given does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,8 @@ class Colours:
     def effect(self, outward: Outward) -> Effect | None:
         """What one call that leaves the code base does."""
         if outward.function is not None:
+            if outward.name in BOUND and isinstance(outward.node, ast.Call):
+                return "database" if has_sync_bind(self.calls.inference, outward.node) else None
             return "database" if outward.blocks else None
         return effect_of(outward.name)
 

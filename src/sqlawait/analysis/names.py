@@ -7,11 +7,11 @@ import builtins
 from collections.abc import Iterator
 
 from .declarations import Binding, Class, Function, Scope
+from .flow import Reach, reach
 from .project import Module, Project
 
 Definition = Binding | Module | str
 """A binding that is not an import, a module, or the dotted name of something outside the code base."""
-LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 BUILTINS = frozenset(dir(builtins))
 
 
@@ -167,41 +167,10 @@ class Names:
             here = here.parent
         return here is scope
 
-    def _reach(self, binding: Binding, use: ast.AST) -> str:
-        """Whether a binding before a use gives it its value: "always", "maybe", or "" for never."""
-        if binding.kind in ("param", "import", "from") or not isinstance(binding.node, ast.AST):
+    def _reach(self, binding: Binding, use: ast.AST) -> Reach:
+        if binding.kind in ("param", "import", "from") or isinstance(binding.node, ast.comprehension):
             return "always"
-        around = [use, *self.project.ancestors(use)]
-        statement: ast.AST = (
-            self.project.statement(binding.node) if _in_statement(binding.node) else binding.node
-        )
-        certain = True
-        while True:
-            parent = self.project.parent(statement)
-            if parent is None or isinstance(
-                parent, ast.FunctionDef | ast.AsyncFunctionDef | ast.Module | ast.ClassDef
-            ):
-                return "always" if certain else "maybe"
-            block = _block(parent, statement)
-            if any(each is one for each in block for one in around):
-                return "always" if certain else "maybe"
-            if isinstance(parent, ast.If | ast.ExceptHandler | ast.match_case) and isinstance(
-                block[-1], LEAVING
-            ):
-                return ""
-            certain = certain and isinstance(parent, ast.With | ast.AsyncWith | ast.Try)
-            statement = parent
-
-
-def _in_statement(node: ast.AST) -> bool:
-    return not isinstance(node, ast.comprehension | ast.arg | ast.alias)
-
-
-def _block(parent: ast.AST, statement: ast.AST) -> list[ast.AST]:
-    for _, value in ast.iter_fields(parent):
-        if isinstance(value, list) and any(each is statement for each in value):
-            return value
-    return [statement]
+        return reach(self.project, binding.node, use)
 
 
 __all__ = ["Definition", "Names"]

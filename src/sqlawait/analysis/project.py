@@ -16,6 +16,7 @@ import tokenize
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from .collect import Collected, Collector
@@ -44,10 +45,14 @@ class Module:
     stub: bool = False
     scope: Scope = field(init=False)
 
-    @property
+    @cached_property
     def lines(self) -> list[str]:
-        """Its source, line by line."""
-        return self.source.splitlines()
+        """Its source, line by line, as the parser counts lines."""
+        return self.source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+    def line(self, number: int) -> str:
+        """One line of its source, counted from 1; empty past the end."""
+        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
     def __repr__(self) -> str:
         return f"<Module {self.name}>"

@@ -126,6 +126,28 @@ def _options(inference: Inference, call: ast.Call, callee: Type) -> Type | None:
     return rewrite(callee.args[0], lambda each: with_options(inference, each, call.args))
 
 
+def _inspect(inference: Inference, call: ast.Call, _callee: Type) -> Type | None:
+    return None if has_sync_bind(inference, call) else external("sqlalchemy.inspection")
+
+
+def has_sync_bind(inference: Inference, call: ast.Call) -> bool:
+    """Whether schema work is given a blocking engine or connection."""
+    binds = [each for each in (keyword(call, "bind"), keyword(call, "autoload_with"), *call.args[:1]) if each]
+    wanted = ("sqlalchemy.Engine", "sqlalchemy.Connection", SESSION)
+    return any(
+        inference.is_a(of, name) for bind in binds for of in members(inference.type_of(bind)) for name in wanted
+    )
+
+
+def _locked(inference: Inference, _call: ast.Call, callee: Type) -> Type | None:
+    def change(each: Type) -> Type:
+        if each.kind == "instance" and inference.models.is_model(each.decl):
+            return with_origin(each, replace(each.origin or Origin(), locked=True))
+        return each
+
+    return rewrite(callee.args[0], change) if callee.args else None
+
+
 def _columns(inference: Inference, call: ast.Call, callee: Type) -> Type | None:
     return replace(callee.args[0], args=(_rows(inference, call.args),)) if callee.args else None
 
@@ -142,6 +164,8 @@ def stamped(inference: Inference, call: ast.Call, function: Function, owner: Typ
         return found
     module = inference.project.module_of(call)
     options = keyword(call, "options") if function.name in ("get", "get_one") else None
+    lock = keyword(call, "with_for_update")
+    locks = lock is not None and not (isinstance(lock, ast.Constant) and not lock.value)
 
     def change(each: Type) -> Type:
         if each.kind != "typevar" and (each.kind != "instance" or not inference.models.is_model(each.decl)):
@@ -149,6 +173,7 @@ def stamped(inference: Inference, call: ast.Call, function: Function, owner: Typ
         origin = each.origin or Origin()
         place = origin.statement or (str(module.path), call.lineno)
         origin = replace(origin, session="sync" if kind == "sync" else "async", statement=place, new=False)
+        origin = replace(origin, locked=origin.locked or locks)
         marked = with_origin(each, replace(origin, expires=owner.origin.expires if owner.origin else None))
         return with_options(inference, marked, [options]) if options is not None else marked
 
@@ -293,6 +318,9 @@ SPECIAL: dict[str, Special] = {
     "sqlalchemy.orm.Session.query": _query,
     "sqlalchemy.Select.options": _options,
     "sqlalchemy.orm.Query.options": _options,
+    "sqlalchemy.inspect": _inspect,
+    "sqlalchemy.Select.with_for_update": _locked,
+    "sqlalchemy.orm.Query.with_for_update": _locked,
     "sqlalchemy.Select.with_only_columns": _columns,
     "sqlalchemy.orm.Query.with_entities": _columns,
     "typing.TypeVar": _typevar,

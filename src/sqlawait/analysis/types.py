@@ -38,6 +38,8 @@ class Origin:
     """Path and line of the statement that loaded the row."""
     expires: bool | None = None
     """Of a session: whether a commit expires what it holds; None when that is not known."""
+    locked: bool = False
+    """The statement takes row locks."""
     new: bool = False
     """The row was made by calling its class and may not be in the database yet."""
 
