@@ -77,6 +77,8 @@ class Type:
 
 
 UNKNOWN = Type("unknown")
+EXECUTABLE = "sqlalchemy.Executable"
+"""The base of statements: the first argument of each says what its rows are."""
 NONE = Type("instance", "None")
 
 
@@ -157,7 +159,7 @@ def unify(pattern: Type, value: Type, into: dict[str, Type]) -> None:
     for one in members(value):
         if pattern.kind == "class" and one.kind == "class" and pattern.name == "" and pattern.args:
             unify(pattern.args[0], replace(one, kind="instance", origin=None), into)
-        elif pattern.kind == one.kind and pattern.name == one.name:
+        elif pattern.kind == one.kind and (pattern.name == one.name or pattern.name == EXECUTABLE):
             for left, right in zip(pattern.args, one.args, strict=False):
                 unify(left, right, into)
 
