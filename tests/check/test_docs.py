@@ -10,6 +10,6 @@ FOLDER = Path(__file__).parents[2] / "docs" / "rules"
 
 
 def test_every_page_is_what_its_rule_declares() -> None:
-    """A page that differs from its rule's declaration, is missing, or has no rule, is made anew by one command."""
+    """No page is missing, out of date, or left over from a rule that is gone."""
     written = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
     assert written == pages(), "run: python -m sqlawait.check.docs docs/rules"

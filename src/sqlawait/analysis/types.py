@@ -159,7 +159,7 @@ def unify(pattern: Type, value: Type, into: dict[str, Type]) -> None:
     for one in members(value):
         if pattern.kind == "class" and one.kind == "class" and pattern.name == "" and pattern.args:
             unify(pattern.args[0], replace(one, kind="instance", origin=None), into)
-        elif pattern.kind == one.kind and (pattern.name == one.name or pattern.name == EXECUTABLE):
+        elif pattern.kind == one.kind and pattern.name in (one.name, EXECUTABLE):
             for left, right in zip(pattern.args, one.args, strict=False):
                 unify(left, right, into)
 
