@@ -146,6 +146,13 @@ class Annotations:
         base = self.type_of(node.value)
         args = tuple(self.type_of(each) for each in given)
         if base.kind == "instance" and base.decl is not None:
+            if base.name.startswith("sqlalchemy.") and args and args[0].name == "tuple":
+                # Select[tuple[User]] has rows of one column, which are Users here
+                args = (
+                    Type("instance", "sqlalchemy.Row", args[0].args)
+                    if len(args[0].args) > 1
+                    else args[0].args[0],
+                )
             return Type("instance", base.name, args, base.decl)
         if base.kind == "external" and base.name in STRAWBERRY:
             return Type("external", base.name, args)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .declarations import Class, Function, last_name
 from .decorating import injected as put_before
+from .loading import resolved
 from .special import SPECIAL, expiry, new_row, stamped
 from .types import UNKNOWN, Type, external, instance, members, rewrite, substitute, unify, union
 
@@ -108,8 +109,14 @@ class Calling:
         if owner is not None and function.cls is not None:
             environment.update(inference.attributes.environment(owner, function.cls))
         if call is not None and _generic(result):
-            self._learn(function, call, owner is not None, environment)
+            learned: dict[str, Type] = {}
+            self._learn(function, call, owner is not None, learned)
+            for name, of in learned.items():
+                # an argument knows more than the class's own type variable: where the row came from
+                environment[name] = inference.refine(environment.get(name, UNKNOWN), of)
         found = self.normal(substitute(result, environment))
+        if owner is not None and call is not None and not _by_itself(call):
+            found = resolved(inference, found, owner)
         if function.module.stub and owner is not None and call is not None:
             found = stamped(inference, call, function, owner, found)
         return found
@@ -299,6 +306,12 @@ def sync_side(inference: Inference, owner: Type) -> Type:
     )
     found = inference.attributes.of(owner, sync)
     return replace(found, origin=owner.origin) if found.kind == "instance" else found
+
+
+def _by_itself(call: ast.Call) -> bool:
+    """Whether an object calls its own method: which class it is of is then not known yet."""
+    owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+    return isinstance(owner, ast.Name) and owner.id in ("self", "cls")
 
 
 def _generic(of: Type, depth: int = 6) -> bool:

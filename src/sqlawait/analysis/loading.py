@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .declarations import Binding, Class, last_name
-from .types import Origin, Type, members, with_origin
+from .types import Origin, Type, members, rewrite, with_origin
 
 if TYPE_CHECKING:
     from .inference import Inference
 
+OWN = "self."
+"""Begins a loaded path that stands for an attribute of the object that makes the statement."""
 LOADERS = {
     "selectinload",
     "joinedload",
@@ -39,7 +41,10 @@ Path = tuple[type[object] | Class | None, tuple[str, ...]]
 def with_options(inference: Inference, of: Type, options: Iterable[ast.expr]) -> Type:
     """A row of a model with the relationships that these options load added to its origin."""
     if of.kind == "typevar":
-        return with_origin(of, replace(of.origin or Origin(), loaded=frozenset("*")))
+        paths = {path for option in options for path in option_paths(inference, option, None)}
+        unread = {path if path.startswith(OWN) else "*" for path in paths}
+        origin = of.origin or Origin()
+        return with_origin(of, replace(origin, loaded=origin.loaded | unread))
     if of.kind != "instance" or not inference.models.is_model(of.decl):
         return of
     loaded: set[str] = set()
@@ -71,6 +76,12 @@ def option_paths(inference: Inference, option: ast.expr, model: Class | None, de
 
 
 def _named(inference: Inference, option: ast.expr, model: Class | None, depth: int) -> set[str]:
+    if (
+        isinstance(option, ast.Attribute)
+        and isinstance(option.value, ast.Name)
+        and option.value.id in ("self", "cls")
+    ):
+        return {f"{OWN}{option.attr}"}
     found: set[str] = set()
     definitions = inference.names.definitions(option)
     for each in definitions:
@@ -78,6 +89,31 @@ def _named(inference: Inference, option: ast.expr, model: Class | None, depth: i
             return {"*"}
         found |= option_paths(inference, each.value, model, depth + 1)
     return found if definitions else {"*"}
+
+
+def resolved(inference: Inference, of: Type, owner: Type) -> Type:
+    """A row whose options were an attribute of the object that loads it, with what that attribute says."""
+
+    def change(each: Type) -> Type:
+        origin = each.origin
+        if origin is None or not any(path.startswith(OWN) for path in origin.loaded):
+            return each
+        loaded = {path for path in origin.loaded if not path.startswith(OWN)}
+        for path in origin.loaded - loaded:
+            loaded |= _of_class(inference, owner, path.removeprefix(OWN), each)
+        return replace(each, origin=replace(origin, loaded=frozenset(loaded)))
+
+    return rewrite(of, change)
+
+
+def _of_class(inference: Inference, owner: Type, name: str, row: Type) -> set[str]:
+    for base, _ in inference.bases(owner.decl) if isinstance(owner.decl, Class) else ():
+        if base.assigned.get(name):
+            return {"*"}
+        for binding in base.scope.bindings.get(name, ()):
+            if binding.value is not None:
+                return option_paths(inference, binding.value, row.decl if isinstance(row.decl, Class) else None)
+    return {"*"}
 
 
 def _chain(inference: Inference, call: ast.Call) -> tuple[Class | None, set[str]] | None:
@@ -142,4 +178,4 @@ def _related(inference: Inference, one: Class, other: Class) -> bool:
     )
 
 
-__all__ = ["option_paths", "with_options"]
+__all__ = ["option_paths", "resolved", "with_options"]

@@ -100,7 +100,7 @@ class Models:
         if relationship.target is None:
             return None
         origin: Origin | None = None
-        loaded = relationship.eager or (owner.origin is not None and bool({name, "*"} & owner.origin.loaded))
+        loaded = relationship.eager or (owner.origin is not None and owner.origin.loads(name))
         if owner.origin is not None and loaded and not owner.origin.new:
             origin = owner.origin.below(name, self._back(relationship))
         one = Type("instance", relationship.target.id, (), relationship.target, origin)

@@ -43,11 +43,19 @@ class Origin:
     new: bool = False
     """The row was made by calling its class and may not be in the database yet."""
 
+    def loads(self, relationship: str) -> bool:
+        """Whether options named a relationship, or may have: some could not be read."""
+        return bool({relationship, "*"} & self.loaded) or any(path.startswith("self.") for path in self.loaded)
+
     def below(self, relationship: str, also: Iterable[str] = ()) -> Origin:
         """The origin of what stands behind a relationship; ``also`` are relationships that come with it."""
         head = f"{relationship}."
         paths = {path.removeprefix(head) for path in self.loaded if path.startswith(head)}
-        return replace(self, loaded=frozenset({*paths, *also, *({"*"} & self.loaded)}), new=False)
+        return replace(
+            self,
+            loaded=frozenset({*paths, *also, *(p for p in self.loaded if p == "*" or p.startswith("self."))}),
+            new=False,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +166,8 @@ def unify(pattern: Type, value: Type, into: dict[str, Type]) -> None:
         return
     for one in members(value):
         if pattern.kind == "class" and one.kind == "class" and pattern.name == "" and pattern.args:
-            unify(pattern.args[0], replace(one, kind="instance", origin=None), into)
+            inner = one.args[0] if not one.name and one.args else replace(one, kind="instance", origin=None)
+            unify(pattern.args[0], inner, into)
         elif pattern.kind == one.kind and pattern.name in (one.name, EXECUTABLE):
             for left, right in zip(pattern.args, one.args, strict=False):
                 unify(left, right, into)

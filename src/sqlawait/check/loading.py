@@ -30,13 +30,21 @@ def unloaded(analysis: Analysis, owner: ast.expr, name: str) -> Unloaded | None:
         relationship = analysis.models.relationship(row.decl, name) if row.kind == "instance" else None
         if relationship is None or relationship.eager or not relationship.on_access or row.origin is None:
             continue
-        if {name, "*"} & row.origin.loaded:
+        if row.origin.loads(name):
             continue
         if row.origin.session != "async" and not (row.origin.new and _flushed(analysis, owner)):
+            continue
+        if row.origin.new and not relationship.many and not _keyed(relationship, row):
             continue
         if not _loaded_since(analysis, owner, name):
             return Unloaded(relationship, row)
     return None
+
+
+def _keyed(relationship: Relationship, row: Type) -> bool:
+    """Whether a new row was given a foreign key: without one, reading a single related row runs no SQL."""
+    given = row.origin.loaded if row.origin is not None else frozenset()
+    return any(name.startswith(relationship.name) and name.endswith("id") for name in given)
 
 
 def touched(analysis: Analysis, cls: Class, name: str, seen: frozenset[Function] = frozenset()) -> set[str]:

@@ -27,6 +27,7 @@ RULE = Rule(
 def notify(user: User):
     requests.post("https://hooks.example", json={"user": user.name})
 
+
 @router.post("/users/{user_id}/notify")
 async def notify_user(user_id: int, session: SessionDep):
     user = await session.get(User, user_id)
@@ -37,6 +38,7 @@ async def notify_user(user_id: int, session: SessionDep):
         Example("""\
 def notify(user: User):
     requests.post("https://hooks.example", json={"user": user.name})
+
 
 @router.post("/users/{user_id}/notify")
 async def notify_user(user_id: int, session: SessionDep):

@@ -28,6 +28,7 @@ RULE = Rule(
 def find_user(db: Session, user_id: int):
     return db.get(User, user_id)
 
+
 @router.get("/users/{user_id}")
 async def read_user(user_id: int, db: Session = Depends(get_db)):
     return find_user(db, user_id)  # SAW102
@@ -38,6 +39,7 @@ async def read_user(user_id: int, db: Session = Depends(get_db)):
 def find_user(db: Session, user_id: int):
     return db.get(User, user_id)
 
+
 @router.get("/users/{user_id}")
 async def read_user(user_id: int, db: Session = Depends(get_db)):
     return await run_in_threadpool(find_user, db, user_id)
@@ -45,6 +47,7 @@ async def read_user(user_id: int, db: Session = Depends(get_db)):
         Example("""\
 def find_user(db: Session, user_id: int):
     return db.get(User, user_id)
+
 
 @router.get("/users/{user_id}")
 async def read_user(user_id: int, session: SessionDep):

@@ -35,6 +35,7 @@ async def get_committing():
         yield session
         await session.commit()  # SAW408
 
+
 @router.post("/users")
 async def create_user(name: str, session: AsyncSession = Depends(get_committing)):
     session.add(User(name=name))
@@ -44,6 +45,7 @@ async def get_committing():
     async with Sessions() as session:
         yield session
         await session.commit()  # SAW408
+
 
 @router.post("/users")
 async def create_user(name: str, session: AsyncSession = Depends(get_committing, scope="function")):
@@ -57,6 +59,7 @@ async def get_committing():
     async with Sessions() as session:
         yield session
         await session.commit()
+
 
 @router.post("/users")
 async def create_user(name: str, session: AsyncSession = Depends(get_committing, scope="function")):

@@ -133,7 +133,12 @@ def _misused(analysis: Analysis, function: Function, name: str, assignment: ast.
         if isinstance(node.ctx, ast.Load)
         and any(binding.node is assignment for binding in analysis.names.reaching(node))
     ]
-    return all(isinstance(analysis.project.parent(use), USED) for use in uses)
+    parents = [analysis.project.parent(use) for use in uses]
+    if any(
+        isinstance(parent, ast.Await | ast.Return | ast.Yield | ast.Starred | ast.List) for parent in parents
+    ):
+        return False
+    return not parents or any(isinstance(parent, (*USED, ast.Dict)) for parent in parents)
 
 
 def _awaited(analysis: Analysis, function: Function, call: ast.Call) -> Fix | None:

@@ -60,11 +60,12 @@ def find(analysis: Analysis) -> Iterator[Finding]:
     """Async loops over a generator that yields one session."""
     for function in functions(analysis):
         for node in function.own_nodes:
-            if not isinstance(node, ast.AsyncFor | ast.comprehension) or not isinstance(node.iter, ast.Call):
+            if not isinstance(node, ast.AsyncFor | ast.comprehension):
                 continue
             if isinstance(node, ast.comprehension) and not node.is_async:
                 continue
-            if not _yields_one_session(analysis, node.iter):
+            made = _made(analysis, node.iter)
+            if made is None or not _yields_one_session(analysis, made):
                 continue
             message = (
                 "the generator's clean-up does not run when this loop is left early; open the session by"
@@ -72,6 +73,16 @@ def find(analysis: Analysis) -> Iterator[Finding]:
             )
             place = node if isinstance(node, ast.AsyncFor) else node.iter
             yield RULE.at(function.module, place, message, fix=_in_block(function, node))
+
+
+def _made(analysis: Analysis, node: ast.expr) -> ast.Call | None:
+    """The call that makes the generator, also where a variable keeps it."""
+    if isinstance(node, ast.Call):
+        return node
+    for binding in analysis.names.reaching(node) if isinstance(node, ast.Name) else ():
+        if isinstance(binding.value, ast.Call) and binding.kind == "assign":
+            return binding.value
+    return None
 
 
 def _yields_one_session(analysis: Analysis, call: ast.Call) -> bool:

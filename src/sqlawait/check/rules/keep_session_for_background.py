@@ -25,6 +25,7 @@ RULE = Rule(
         Example("""\
 async def send(session: AsyncSession, user_id: int): ...
 
+
 @router.post("/users/{user_id}/mail")
 async def mail(user_id: int, session: SessionDep, tasks: BackgroundTasks):
     tasks.add_task(send, session, user_id)  # SAW402
@@ -35,6 +36,7 @@ async def mail(user_id: int, session: SessionDep, tasks: BackgroundTasks):
 async def send(user_id: int):
     async with Sessions() as session:
         await session.get(User, user_id)
+
 
 @router.post("/users/{user_id}/mail")
 async def mail(user_id: int, session: SessionDep, tasks: BackgroundTasks):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from sqlawait.analysis import Analysis
 from sqlawait.analysis.declarations import Class, Function, last_name
+from sqlawait.analysis.flow import before
 from sqlawait.analysis.types import members
 from sqlawait.check.finding import Edit, Finding, Fix, source
 from sqlawait.check.rule import Example, Rule
@@ -87,12 +88,30 @@ def _makes(analysis: Analysis, call: ast.Call) -> bool:
         ):
             return True
         if (
+            isinstance(callee.decl, Function)
+            and not callee.decl.module.stub
+            and _gives_away(analysis, callee.decl)
+        ):
+            return True
+        if (
             callee.kind == "class"
             and callee.name not in PROXIES
             and analysis.is_session(analysis.types.instance_of(callee))
         ):
             return bool(call.args or call.keywords)
     return False
+
+
+def _gives_away(analysis: Analysis, function: Function) -> bool:
+    """Whether a plain function makes a session and returns it, for its caller to close."""
+    if function.yields or function.is_async or function.decorator_names:
+        return False
+    return bool(function.returns) and all(
+        isinstance(value, ast.Call)
+        and analysis.project.function_of(value) is function
+        and _makes(analysis, value)
+        for value in function.returns
+    )
 
 
 PROXIES = ("sqlalchemy.orm.scoped_session", "sqlalchemy.ext.asyncio.async_scoped_session")
@@ -166,7 +185,7 @@ def _target_closed(analysis: Analysis, function: Function, target: ast.expr) -> 
         if isinstance(parent, ast.withitem):
             return True
         if isinstance(parent, ast.Attribute) and parent.attr in CLOSING:
-            return True
+            return not _left_before(analysis, function, target, node)
         if isinstance(parent, ast.Return | ast.Tuple | ast.Dict | ast.List):
             returned = returned or not isinstance(parent, ast.Return) or not _is_dependency(analysis, function)
         if isinstance(parent, ast.Assign | ast.AnnAssign) and parent.value is node:
@@ -176,6 +195,19 @@ def _target_closed(analysis: Analysis, function: Function, target: ast.expr) -> 
             if isinstance(call, ast.Call) and _keeps(analysis, call):
                 return True
     return returned
+
+
+def _left_before(analysis: Analysis, function: Function, made: ast.expr, closing: ast.AST) -> bool:
+    """Whether a ``return`` or ``raise`` leaves the function between the making and the closing."""
+    for parent in analysis.project.ancestors(closing):
+        if parent is function.node:
+            break
+        if isinstance(
+            parent, ast.Try | ast.ExceptHandler | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+        ):
+            return False
+    leaving = (node for node in function.own_nodes if isinstance(node, ast.Return | ast.Raise))
+    return any(before(made, node) and before(node, closing) for node in leaving)
 
 
 def _keeps(analysis: Analysis, call: ast.Call) -> bool:

@@ -29,6 +29,7 @@ async def get_own_session():
     async with AsyncSession(own, expire_on_commit=False) as session:
         yield session
 
+
 @router.get("/users")
 async def read_users(session: AsyncSession = Depends(get_own_session)):
     return (await session.scalars(select(User))).all()
@@ -37,6 +38,7 @@ async def read_users(session: AsyncSession = Depends(get_own_session)):
     right=(
         Example("""\
 own = create_async_engine("postgresql+asyncpg://localhost/shop")
+
 
 async def get_own_session():
     async with AsyncSession(own, expire_on_commit=False) as session:

@@ -26,8 +26,10 @@ RULE = Rule(
 async def load() -> int:
     return 1
 
+
 def helper() -> int:
     return asyncio.run(load())
+
 
 @router.get("/")
 async def read():
@@ -39,6 +41,7 @@ async def read():
 async def load() -> int:
     return 1
 
+
 @router.get("/")
 async def read():
     return await load()
@@ -46,6 +49,7 @@ async def read():
         Example("""\
 async def load() -> int:
     return 1
+
 
 @router.get("/")
 def read():

@@ -70,7 +70,7 @@ def find(analysis: Analysis) -> Iterator[Finding]:
             loop = _loop(analysis, function, call)
             if loop is None or not _sends(analysis, call) or not _depends(loop, call):
                 continue
-            if _bulk(analysis, call) or _opens_session(analysis, loop, call):
+            if not _awaited(analysis, call) or _bulk(analysis, call) or _opens_session(analysis, loop, call):
                 continue
             message = "this statement is sent once for each item of the loop; ask for all of them at once"
             yield RULE.at(function.module, call, message)
@@ -192,6 +192,11 @@ def _depends(loop: Loop, call: ast.Call) -> bool:
                     tainted |= names_in(node.target)
     given = [*call.args, *(each.value for each in call.keywords)]
     return any(names_in(each) & tainted for each in given)
+
+
+def _awaited(analysis: Analysis, call: ast.Call) -> bool:
+    """Whether the loop waits for the call: coroutines that are only collected run at once, later."""
+    return isinstance(analysis.project.parent(call), ast.Await | ast.AsyncFor)
 
 
 def _bulk(analysis: Analysis, call: ast.Call) -> bool:

@@ -164,11 +164,21 @@ def _has_attribute(analysis: Analysis, of: Type, name: str) -> bool:
 def _expired_by(analysis: Analysis, function: Function, place: ast.expr, row: ast.expr) -> ast.AST | None:
     """The last commit before the place that expired the row, unless it was loaded or made again since."""
     assert isinstance(row, ast.Name)
+    row = _collection(analysis, row)
     found: ast.AST | None = None
     for commit in commits_before(analysis, function, place):
         if _attached(analysis, function, row, commit) and not _renewed(analysis, function, row, commit, place):
             found = commit
     return found
+
+
+def _collection(analysis: Analysis, row: ast.Name) -> ast.Name:
+    """The variable that a loop takes the row from: the rows of a list are expired as one."""
+    bindings = analysis.names.reaching(row)
+    for binding in bindings:
+        if binding.kind == "for" and isinstance(binding.value, ast.Name) and len(bindings) == 1:
+            return binding.value
+    return row
 
 
 def _attached(analysis: Analysis, function: Function, row: ast.Name, commit: ast.AST) -> bool:

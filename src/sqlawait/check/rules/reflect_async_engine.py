@@ -6,8 +6,9 @@ import ast
 from collections.abc import Iterator
 
 from sqlawait.analysis import Analysis
-from sqlawait.analysis.declarations import last_name
+from sqlawait.analysis.declarations import Function, last_name
 from sqlawait.analysis.special import keyword
+from sqlawait.analysis.types import members
 from sqlawait.check.finding import Finding, Fix, replace, source
 from sqlawait.check.rule import Example, Rule
 from sqlawait.check.support import ASYNC_CONNECTION, ASYNC_ENGINE, ASYNC_SESSION, is_one_of
@@ -86,7 +87,7 @@ def _bind(analysis: Analysis, call: ast.Call, name: str) -> ast.expr | None:
         return call.args[0] if call.args else None
     if name in ("Table", "automap_base"):
         return keyword(call, "autoload_with")
-    if not isinstance(call.func, ast.Attribute):
+    if not isinstance(call.func, ast.Attribute) or _own(analysis, call):
         return None
     if name in ("create", "drop") and last_name(call.func.value) != "__table__":
         return None
@@ -95,6 +96,12 @@ def _bind(analysis: Analysis, call: ast.Call, name: str) -> ast.expr | None:
         if given is not None:
             return given
     return call.args[0] if call.args else None
+
+
+def _own(analysis: Analysis, call: ast.Call) -> bool:
+    """Whether the method is the code base's own, of the same name."""
+    found = members(analysis.types.type_of(call.func))
+    return any(isinstance(each.decl, Function) and not each.decl.module.stub for each in found)
 
 
 def _on_loop(analysis: Analysis, call: ast.Call) -> bool:

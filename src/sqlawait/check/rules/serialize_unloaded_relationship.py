@@ -156,7 +156,7 @@ def _missing(analysis: Analysis, value: ast.expr, row: Type, name: str, depth: i
     relationship = analysis.models.relationship(row.decl, name)
     if relationship is None or relationship.eager or not relationship.on_access or row.origin is None:
         return None
-    if {name, "*"} & row.origin.loaded or row.origin.session != "async":
+    if row.origin.loads(name) or row.origin.session != "async":
         return None
     return Unloaded(relationship, row)
 

@@ -53,6 +53,12 @@ def find(analysis: Analysis) -> Iterator[Finding]:
                             " a request"
                         )
                         yield RULE.at(module, binding.value, message)
+                    elif isinstance(scope.node, ast.Module) and _keeps_session(analysis, binding):
+                        assert binding.value is not None
+                        message = (
+                            "this object lives as long as the process, with one session; give it a factory"
+                        )
+                        yield RULE.at(module, binding.value, message)
     for default in _defaults(analysis):
         message = "a default is made once: all calls would share this session; make one a request"
         yield RULE.at(analysis.project.module_of(default), default, message)
@@ -91,6 +97,20 @@ def _is_script(analysis: Analysis, binding: Binding) -> bool:
     for parent in analysis.project.ancestors(binding.node):
         if isinstance(parent, ast.If) and "__name__" in ast.unparse(parent.test):
             return True
+    return False
+
+
+def _keeps_session(analysis: Analysis, binding: Binding) -> bool:
+    """Whether a global is an object whose ``__init__`` makes a session."""
+    if not isinstance(binding.value, ast.Call) or _is_script(analysis, binding):
+        return False
+    for use in analysis.types.calling.targets(binding.value):
+        cls = use.function.cls
+        if use.function.name == "__init__" and cls is not None:
+            for assigned in (each for many in cls.assigned.values() for each in many):
+                made = isinstance(assigned.value, ast.Call) and _makes(analysis, assigned.value)
+                if made and assigned.scope is use.function.scope:
+                    return True
     return False
 
 

@@ -28,8 +28,13 @@ RULE = Rule(
     remedy="Give each task a session of its own, or await the calls one after the other.",
     wrong=(
         Example("""\
-async def count_users(session: AsyncSession) -> int: return len((await session.scalars(select(User))).all())
-async def count_posts(session: AsyncSession) -> int: return len((await session.scalars(select(Post))).all())
+async def count_users(session: AsyncSession) -> int:
+    return len((await session.scalars(select(User))).all())
+
+
+async def count_posts(session: AsyncSession) -> int:
+    return len((await session.scalars(select(Post))).all())
+
 
 @router.get("/counts")
 async def counts(session: SessionDep):
@@ -42,12 +47,15 @@ async def count_users() -> int:
     async with Sessions() as session:
         return len((await session.scalars(select(User))).all())
 
+
 @router.get("/counts")
 async def counts():
     return await asyncio.gather(count_users(), count_users())
 """),
         Example("""\
-async def count_users(session: AsyncSession) -> int: return len((await session.scalars(select(User))).all())
+async def count_users(session: AsyncSession) -> int:
+    return len((await session.scalars(select(User))).all())
+
 
 @router.get("/counts")
 async def counts(session: SessionDep):
@@ -116,6 +124,10 @@ def _shared(analysis: Analysis, function: Function, call: ast.Call) -> bool:
         inner = argument.value if isinstance(argument, ast.Starred) else argument
         if isinstance(inner, ast.ListComp | ast.GeneratorExp | ast.SetComp):
             if _outside(inner, analysis.holding.of(inner.elt)):
+                return True
+            continue
+        if isinstance(inner, ast.Call) and last_name(inner.func) == "map" and inner.args:
+            if analysis.holding.of(inner.args[0]):
                 return True
             continue
         if isinstance(argument, ast.Starred) or any(

@@ -28,6 +28,7 @@ async def lines(session: AsyncSession):
     async for name in await session.stream_scalars(select(User.name)):
         yield name
 
+
 @router.get("/export")
 async def export(session: SessionDep):
     return StreamingResponse(lines(session))  # SAW409
@@ -39,6 +40,7 @@ async def lines():
     async with Sessions() as session:
         async for name in await session.stream_scalars(select(User.name)):
             yield name
+
 
 @router.get("/export")
 async def export():
