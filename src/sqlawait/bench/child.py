@@ -43,7 +43,7 @@ class Child:
         *arguments: str,
         environment: dict[str, str] | None = None,
         python: str = sys.executable,
-        patience: float = 30.0,
+        patience: float = 120.0,
     ) -> None:
         self.module = module
         self._errors = tempfile.TemporaryFile("w+", prefix="sqlawait-bench-")  # noqa: SIM115 - closed in close()
