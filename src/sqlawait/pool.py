@@ -169,6 +169,11 @@ class FairPool(AsyncAdaptedQueuePool):
             record = await greenlet_spawn(self._freshen, record)
         return Lease(record, None)
 
+    def start(self, lease: Lease) -> None:
+        """Start the clock of a statement that is about to go to the lease's driver itself."""
+        if self._backend is not None:
+            self._backend.start_clock(lease._holder)
+
     async def give(self, lease: Lease, *, broken: BaseException | None = None) -> None:
         """Take a lease back; ``broken`` says why its connection may not be used again, and closes it."""
         if lease._proxy is None and broken is None and not self._is_dirty(lease._holder):

@@ -26,7 +26,6 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.exc import MultipleResultsFound
-from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemyAsyncSession
 from sqlalchemy.orm import InstanceState, InstrumentedAttribute, Mapper, ORMExecuteState, Session
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -35,6 +34,7 @@ from sqlawait.bulk import BulkRows
 from sqlawait.exceptions import NotFound, ReadOnly
 from sqlawait.paging import OffsetPage, Page, keyset
 from sqlawait.paging import offset as offset_query
+from sqlawait.shape import ShapedReads
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ _BATCH = 1_000
 """Rows in one statement of a bulk insert where the database has no bulk protocol."""
 
 
-class AsyncSession(SQLAlchemyAsyncSession):
+class AsyncSession(ShapedReads):
     """SQLAlchemy's ``AsyncSession`` with verbs.
 
     All that SQLAlchemy's session does it does unchanged: a library that takes an ``AsyncSession`` takes it.

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from sqlalchemy import URL, Column, Table
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.pool import ManagesConnection
 from sqlalchemy.sql.dml import Insert
 
 
@@ -118,6 +119,9 @@ class Backend(ABC):
 
     def abort(self, driver_connection: Any) -> None:  # noqa: B027 - may do nothing
         """Drop a connection that does not answer, without a word that would have to be answered."""
+
+    def start_clock(self, connection: ManagesConnection) -> None:  # noqa: B027 - may do nothing
+        """Start the time limit of a statement that goes to the driver itself, where the driver has none."""
 
     # -- writing
 

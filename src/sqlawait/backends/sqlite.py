@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import MissingGreenlet
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, ManagesConnection
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.util import await_only
 
@@ -108,6 +108,12 @@ class SQLite(Backend):
         """Read from the connection's own state, without a hop to its thread."""
         return driver_connection._connection is not None and bool(driver_connection.in_transaction)
 
+    def start_clock(self, connection: ManagesConnection) -> None:
+        """The progress handler looks at it."""
+        deadline = connection.info.get(_DEADLINE)
+        if deadline is not None:
+            deadline[0] = time.monotonic() + deadline[1]
+
     def upsert(
         self,
         table: Table,
@@ -172,7 +178,7 @@ def _thread_of(connection: Any) -> threading.Thread:
 def _set_up_connections(engine: Engine, timeouts: Timeouts) -> None:
     @event.listens_for(engine, "connect")
     def set_up(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-        entry.info[_DEADLINE] = deadline = [float("inf")]
+        entry.info[_DEADLINE] = deadline = [float("inf"), timeouts.command]
         cursor = connection.cursor()
         try:
             cursor.execute(f"PRAGMA busy_timeout = {timeouts.lock * 1000:.0f}")
