@@ -7,10 +7,12 @@ one its tests are skipped with the reason, but fail where ``CI`` is set.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pymysql
 import pytest
@@ -89,6 +91,19 @@ async def db(url: str) -> AsyncIterator[Database]:
         await database.create_all(Base.metadata)
         yield database
         assert database.engine.pool.checkedout() == 0, "a connection was not given back"
+
+
+@pytest.fixture
+async def lost_connections() -> None:
+    """For tests that cut asyncpg off while it connects: it tells the loop of that, besides raising."""
+    loop = asyncio.get_running_loop()
+    tell = loop.get_exception_handler()
+
+    def ignore(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "unexpected connection_lost() call" not in str(context.get("exception")) and tell is not None:
+            tell(loop, context)
+
+    loop.set_exception_handler(ignore)
 
 
 def _mysql(url: URL) -> pymysql.Connection[pymysql.cursors.Cursor]:

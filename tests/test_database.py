@@ -163,11 +163,10 @@ async def test_a_cancelled_write_gives_its_lock_back(sqlite_url: str) -> None:
                 await session.create(Counter, id=1)
 
 
+@pytest.mark.usefixtures("lost_connections")
 async def test_a_poisoned_connection_is_not_handed_out(postgresql_url: str) -> None:
     """A commit that raced with a statement on one session leaves no open transaction in the pool."""
     told: list[object] = []
-    # asyncpg reports the connection that is closed under the statement to the loop, besides raising
-    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
     async with Database(postgresql_url, pool_size=1, threads=0, observers=[told.append]) as db:
         for _ in range(5):
             session = db.session()

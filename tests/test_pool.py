@@ -142,6 +142,7 @@ async def test_an_observer_that_raises_loses_no_connection(sqlite_url: str) -> N
             await waiter
 
 
+@pytest.mark.usefixtures("lost_connections")
 async def test_cancellation_loses_no_connection(url: str) -> None:
     """Wherever a task is cancelled on its way through the pool, all connections can be had again afterwards."""
     async with engine_of(url, pool_size=1) as engine:
@@ -159,6 +160,7 @@ async def test_cancellation_loses_no_connection(url: str) -> None:
                 assert await connection.scalar(text("select 1")) == 1
 
 
+@pytest.mark.usefixtures("lost_connections")
 async def test_cancellation_of_a_lease_loses_no_connection(url: str) -> None:
     """The same for those who lease the driver's connection, from before there is any connection."""
 

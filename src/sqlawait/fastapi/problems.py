@@ -140,7 +140,10 @@ def _log(request: Request, error: Exception, response: Response) -> None:
     if failure_of(error) is None:
         frames = "\n" + "".join(traceback.format_tb(error.__traceback__)).rstrip()
     route = getattr(request.scope.get("route"), "path", "?")  # the template: a path may hold what is secret
-    logger.error("%s %s: %s [%s]%s", request.method, route, told, response.headers["x-problem-id"], frames)
+    # a 503 is load or an outage, for which the metrics are the place; the rest is for somebody to look at
+    level = logging.WARNING if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE else logging.ERROR
+    where = f"{request.method} {route}"
+    logger.log(level, "%s: %s [%s]%s", where, told, response.headers["x-problem-id"], frames)
 
 
 def _http_problem(request: Request, error: Exception) -> Response:
