@@ -52,14 +52,20 @@ def service_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def app(service_url: str) -> AsyncIterator[FastAPI]:
-    """The running application; its tables are emptied afterwards."""
-    app = create_app(Settings(database_url=service_url))
-    async with app.router.lifespan_context(app):
-        yield app
+async def emptied(service_url: str) -> AsyncIterator[None]:
+    """Empties every table afterwards."""
+    yield
     async with Database(service_url) as db, db.transaction() as session:
         for table in reversed(Base.metadata.sorted_tables):
             await session.execute(delete(table))
+
+
+@pytest.fixture
+async def app(service_url: str, emptied: None) -> AsyncIterator[FastAPI]:
+    """The running application."""
+    app = create_app(Settings(database_url=service_url))
+    async with app.router.lifespan_context(app):
+        yield app
 
 
 @pytest.fixture

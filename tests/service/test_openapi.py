@@ -10,6 +10,7 @@ from socket import socket
 import pytest
 import schemathesis
 import uvicorn
+from anyio import to_thread
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -52,8 +53,8 @@ def running(app: FastAPI) -> Iterator[str]:
         thread.join()
 
 
-@pytest.fixture(scope="session")
-def document(service_url: str) -> Iterator[BaseSchema]:
+@pytest.fixture
+def document(service_url: str, emptied: None) -> Iterator[BaseSchema]:
     """The service's document, on each of the three databases."""
     app = create_app(Settings(database_url=service_url))
     with running(app) as base:
@@ -63,10 +64,10 @@ def document(service_url: str) -> Iterator[BaseSchema]:
         yield schema
 
 
-def test_no_input_is_a_server_error(document: BaseSchema) -> None:
+async def test_no_input_is_a_server_error(document: BaseSchema) -> None:
     """Each answer of each operation is what the document says, and none is the server's fault."""
     for found in document.get_all_operations():
-        check(found.ok())
+        await to_thread.run_sync(check, found.ok())
 
 
 def check(operation: APIOperation) -> None:
@@ -74,11 +75,13 @@ def check(operation: APIOperation) -> None:
 
     @given(case=st.one_of(operation.as_strategy(mode) for mode in GenerationMode))
     @settings(
-        max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
     )
     def send(case: schemathesis.Case) -> None:
-        case.call_and_validate(
-            checks=[not_a_server_error, content_type_conformance, response_schema_conformance]
-        )
+        answer = case.call()
+        checks = [not_a_server_error]
+        if answer.status_code != 400:  # the server's own word on what is not HTTP: not in the document
+            checks += [content_type_conformance, response_schema_conformance]
+        case.validate_response(answer, checks=checks)
 
     send()

@@ -66,7 +66,7 @@ async def test_an_export_takes_the_memory_of_a_batch(app: FastAPI, service_url: 
     streaming = create_app(Settings(database_url=service_url.replace("mysql://", "mysql+aiomysql://")))
     peaks = []
     async with streaming.router.lifespan_context(streaming):
-        for rows in 8_000, 24_000:
+        for rows in 5_000, 15_000:
             async with app.state.sqlawait.transaction() as session:
                 have = await session.count(User)
                 new = ({"email": f"{n}@example.com", "name": "x" * 90} for n in range(have, rows))

@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from sqlawait.exceptions import ConfigurationError
 
 SERVICE = "sqlawait.service"
+TITLE = 'title="sqlawait"'
 NEXT = """\
 {target} is ready. Next:
   cd {target}
@@ -55,7 +56,9 @@ def _copy(source: Traversable, target: Path, name: str) -> None:
         if entry.is_dir() and entry.name != "__pycache__":
             _copy(entry, target / entry.name, name)
         elif entry.name.endswith((".py", ".mako")):
-            text = entry.read_text(encoding="utf-8").replace(SERVICE, name).replace("sqlawait.db", f"{name}.db")
+            text = entry.read_text(encoding="utf-8")
+            for old, then in ((SERVICE, name), ("sqlawait.db", f"{name}.db"), (TITLE, f'title="{name}"')):
+                text = text.replace(old, then)
             (target / entry.name).write_text(text, encoding="utf-8")
 
 

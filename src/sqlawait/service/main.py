@@ -38,6 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(
         title="sqlawait",
+        description="Users, posts, items, accounts, documents and reports on async SQLAlchemy.",
         lifespan=observe,
         docs_url=None,
         redoc_url=None,
