@@ -2,24 +2,25 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 PORT ?= 8000
 UV := $(shell command -v uv)
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 LOCK := requirements/dev.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv serve test ratios peers check types format lock clean
+.PHONY: help venv serve test test-lowest ratios peers check types format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-venv: .venv/.installed ## the development environment, in .venv
+venv: $(VENV)/.installed ## the development environment, in .venv (VENV=… PYTHON=python3.13 for another)
 
-.venv/.installed: $(LOCK) pyproject.toml
+$(VENV)/.installed: $(LOCK) pyproject.toml
 ifdef UV
-	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $(LOCK)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 else
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 endif
@@ -30,6 +31,11 @@ serve: venv ## the reference service on http://127.0.0.1:8000 (PORT=8765 for ano
 
 test: venv ## the whole suite, on SQLite, PostgreSQL and, where one answers, MariaDB/MySQL
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+test-lowest: ## the library's suite on the oldest versions that it takes (needs uv)
+	test -x .venv-lowest/bin/python || $(UV) venv --quiet --python $(PYTHON) .venv-lowest
+	$(UV) pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e '.[all]' --group dev
+	.venv-lowest/bin/python -m pytest tests/test_*.py tests/fastapi tests/backends tests/shape tests/guards
 
 ratios: venv ## the speeds that the project promises, measured here (JSON=path writes every measurement)
 	$(BIN)/python -m sqlawait.bench.ratios $(if $(JSON),--json $(JSON))
@@ -67,4 +73,4 @@ lock: ## renew the lock (needs uv): hashes, no addresses
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra bench --no-emit-package sqlawait -o bench/peers/requirements.txt pyproject.toml bench/peers/requirements.in
 
 clean: ## remove what the commands above made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage htmlcov
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .coverage htmlcov
