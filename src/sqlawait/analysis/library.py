@@ -62,7 +62,7 @@ pandas\.(DataFrame|read_\w+|concat|merge)\(\)(\.\w+(\(\))?|\[\])*\.(groupby|merg
 polars\.(read_\w+|scan_\w+\(\)\.collect)
 numpy\.linalg\.\w+
 cv2\.(imread|resize|imdecode|imencode|cvtColor|GaussianBlur|warpAffine)
-cryptography\.hazmat\.primitives\.kdf\.\w+\.\w+\(\)\.(derive|verify)
+cryptography\.hazmat\.primitives\.kdf\.(pbkdf2|scrypt|argon2)\.\w+\(\)\.(derive|verify)
 Crypto\.Protocol\.KDF\.(PBKDF2|scrypt|bcrypt)
 gzip\.(compress|decompress)
 bz2\.(compress|decompress)
