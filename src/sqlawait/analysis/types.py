@@ -42,6 +42,8 @@ class Origin:
     """The statement takes row locks."""
     new: bool = False
     """The row was made by calling its class and may not be in the database yet."""
+    nested: bool = False
+    """The row stands behind a relationship of the row that the statement loaded."""
 
     def loads(self, relationship: str) -> bool:
         """Whether options named a relationship, or may have: some could not be read."""
@@ -55,6 +57,7 @@ class Origin:
             self,
             loaded=frozenset({*paths, *also, *(p for p in self.loaded if p == "*" or p.startswith("self."))}),
             new=False,
+            nested=True,
         )
 
 

@@ -145,6 +145,8 @@ def with_option(analysis: Analysis, found: Unloaded, near: ast.AST) -> Fix | Non
     statement = found.row.origin.statement if found.row.origin is not None else None
     if statement is None or statement[0] != str(module.path):
         return None
+    if found.row.origin is not None and found.row.origin.nested:
+        return None  # the option would have to follow the one for the row before it
     relationship = found.relationship
     for call in analysis.project.collected.calls.get("select", ()):
         if analysis.project.module_of(call) is not module or len(call.args) != 1:

@@ -90,21 +90,33 @@ MAKERS = {
 @RULE.check
 def find(analysis: Analysis) -> Iterator[Finding]:
     """Engines whose URL is known and has the wrong driver."""
+    engines = list(_engines(analysis))
+    users: dict[ast.expr, set[str]] = {}
+    for _, url, table in engines:
+        for _, literal in texts_of(analysis.types, url):
+            users.setdefault(literal, set()).add("async" if table is ASYNC else "sync")
+    for call, url, table in engines:
+        module = analysis.project.module_of(call)
+        found = _wrong(analysis, url, table, module.path)
+        if found is None:
+            continue
+        given, instead, literal = found
+        kind = "async" if table is ASYNC else "sync"
+        other = "blocking" if table is ASYNC else "async"
+        message = f"`{given}` is {other}, and this engine is {kind}; use `{instead}` in the URL"
+        # A URL that engines of both kinds share is right for one of them: each needs a URL of its own.
+        fix = _renamed(analysis, literal, given, instead) if users[literal] == {kind} else None
+        yield RULE.at(module, call, message, fix=fix)
+
+
+def _engines(analysis: Analysis) -> Iterator[tuple[ast.Call, ast.expr, dict[str, str]]]:
+    """Every making of an engine, its URL, and the drivers that would be wrong there."""
     for name in ("create_async_engine", "create_engine"):
         for call in dict.fromkeys(analysis.project.collected.calls.get(name, ())):
             table = MAKERS.get(analysis.names.qualified(call.func))
             url = call.args[0] if call.args else next((k.value for k in call.keywords if k.arg == "url"), None)
-            if table is None or url is None:
-                continue
-            module = analysis.project.module_of(call)
-            found = _wrong(analysis, url, table, module.path)
-            if found is None:
-                continue
-            given, instead, literal = found
-            kind = "async" if table is ASYNC else "sync"
-            other = "blocking" if table is ASYNC else "async"
-            message = f"`{given}` is {other}, and this engine is {kind}; use `{instead}` in the URL"
-            yield RULE.at(module, call, message, fix=_renamed(analysis, literal, given, instead))
+            if table is not None and url is not None:
+                yield call, url, table
 
 
 def _wrong(
