@@ -13,6 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.dml import Insert
 
 from sqlawait.backends.base import Backend, Failure, Timeouts, option
+from sqlawait.backends.read_ahead import bound_read_ahead
 
 # https://mariadb.com/kb/en/mariadb-error-codes/ and MySQL's list: they agree on these
 _CODES = {
@@ -86,6 +87,8 @@ class MySQL(Backend):
     def prepare(self, engine: Engine, timeouts: Timeouts, *, pgbouncer: bool) -> None:
         """Set the server's time-outs and strictness on each connection, and read-only at BEGIN."""
         del pgbouncer
+        if engine.dialect.driver == "asyncmy":
+            bound_read_ahead(engine)
 
         @event.listens_for(engine, "connect")
         def set_up(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
