@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 import greenlet
@@ -57,6 +58,7 @@ class _Waiting(greenlet.greenlet):
 def _drive(work: Callable[[], T], loop: asyncio.AbstractEventLoop) -> T:
     """Run ``work`` in this thread; await on ``loop`` whatever it has to wait for."""
     context = _Waiting(work)
+    context.gr_context = copy_context()  # a greenlet begins without the caller's context variables
     result: Any = context.switch()
     while not context.dead:
         try:

@@ -65,6 +65,7 @@ class Monitor:
         self._loop = weakref.ref(loop)
         self._guards = guards
         self._thread_id = threading.get_ident()
+        self._native_id = threading.get_native_id()
         self._clock = (
             time.pthread_getcpuclockid(self._thread_id) if hasattr(time, "pthread_getcpuclockid") else None
         )
@@ -75,7 +76,7 @@ class Monitor:
         self._beat_at = perf_counter()
         self._cpu_at = self._cpu()
         self._samples: Counter[tuple[Site | None, str, Scope | None]] = Counter()
-        self._late = 0.0
+        self._stalled = 0.0
         self.lags: deque[float] = deque(maxlen=_LAGS)
         """Seconds by which the loop came late to its beats, the newest last."""
         self._handle = loop.call_later(self._interval, self._beat)
@@ -108,9 +109,9 @@ class Monitor:
     def _released(self, gap: float) -> None:
         """Report the block that has just ended. This runs on the loop, so ``gap`` is its true length."""
         samples, self._samples = self._samples, Counter()
-        late, self._late = self._late, 0.0
-        if late > self._interval and self._cpu() - self._cpu_at < self._after:
-            return  # the machine was too busy to run this process: the watch itself came late
+        stalled, self._stalled = self._stalled, 0.0
+        if stalled > gap / 2 and self._cpu() - self._cpu_at < self._after:
+            return  # the machine or other threads kept this one from running: the code is not to blame
         (site, function, scope), _ = samples.most_common(1)[0]
         seconds = gap - self._interval / 2  # it began between two beats
         for each in open_scopes():
@@ -133,30 +134,43 @@ class Monitor:
     def _watch(self) -> None:
         """The thread: notice that the beats have stopped, and look where the loop is."""
         expected = perf_counter() + self._interval
+        beats, queued = -1, 0.0
         while not self._stop.wait(self._interval):
             now = perf_counter()
             late, expected = now - expected, now + self._interval
-            beats = self._beats
+            if beats != self._beats:
+                beats, queued = self._beats, _queued(self._native_id)
+                lost = 0.0
+            if late > self._interval:
+                lost += late  # this thread came late itself: nothing is known of that time
             if now - self._beat_at < self._after + self._interval:
                 continue
             loop = self._loop()
-            if loop is None or loop.is_closed() or not loop.is_running():
-                if loop is None or loop.is_closed():
-                    return
+            if loop is None or loop.is_closed():
+                return
+            if not loop.is_running():
                 self._beat_at = now  # paused between two runs of the loop: nothing is blocked
                 continue
-            self._late = max(self._late, late)
             frame = sys._current_frames().get(self._thread_id)
             if frame is None or _idle(frame) or _importing(frame):
                 continue
-            scope = scope_of_task(asyncio.current_task(loop))
-            site, function = _where(frame)
-            if beats == self._beats:  # still the same block
-                self._samples[site, function, scope] += 1
+            found = (*_where(frame), scope_of_task(asyncio.current_task(loop)))
             del frame
+            if beats == self._beats:  # still the same block
+                self._stalled = max(lost, _queued(self._native_id) - queued)
+                self._samples[found] += 1
 
     def _cpu(self) -> float:
         return time.clock_gettime(self._clock) if self._clock is not None else 0.0
+
+
+def _queued(native_id: int) -> float:
+    """Seconds in which a thread was ready to run and the machine had no processor for it; 0 where unknown."""
+    try:
+        with open(f"/proc/self/task/{native_id}/schedstat", "rb") as file:  # noqa: PTH123 # 40 times a second
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):  # not Linux, or a kernel without the statistics
+        return 0.0
 
 
 _monitors: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Monitor] = weakref.WeakKeyDictionary()

@@ -11,13 +11,14 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from functools import wraps
+from types import FrameType
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sqlawait.events import Site
 from sqlawait.guards.guards import active_for
-from sqlawait.guards.sites import app_site, is_app, site_of, suspended_frames
+from sqlawait.guards.sites import Stack, app_site, callers, is_app, site_of, suspended_frames
 
 OPERATIONS = (
     "close",
@@ -105,6 +106,8 @@ def _watched(name: str, operation: Callable[..., Coroutine[Any, Any, Any]]) -> C
         finally:
             del state[_USER]
 
+    callers[run.__code__] = _caller
+
     @wraps(operation)
     def watched(self: AsyncSession, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         # Not itself async: its caller's frame is the line that made the call, which in
@@ -113,6 +116,11 @@ def _watched(name: str, operation: Callable[..., Coroutine[Any, Any, Any]]) -> C
         return run(self, _User(None, name, caller.f_code, caller.f_lineno), args, kwargs)
 
     return watched
+
+
+def _caller(frame: FrameType) -> Stack:
+    user: _User = frame.f_locals["user"]
+    return ((user.code, user.line),) if is_app(user.code.co_filename) else ()
 
 
 def _report(first: _User, second: _User) -> None:

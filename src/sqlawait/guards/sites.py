@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType
@@ -26,7 +27,10 @@ Stack = tuple[Line, ...]
 _APP, _THIRD_PARTY, _PLUMBING, _BOUNDARY = range(4)
 
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
-_OWN_APPLICATIONS = (_PACKAGE + "service" + os.sep, _PACKAGE + "bench" + os.sep)
+_OWN_APPLICATIONS = tuple(
+    _PACKAGE + name for name in (f"service{os.sep}", f"bench{os.sep}", f"inspector{os.sep}mistakes.py")
+)
+_SCRIPTS = sysconfig.get_path("scripts") + os.sep
 _STDLIB = tuple(str(Path(sysconfig.get_path(name))) + os.sep for name in ("stdlib", "platstdlib"))
 _BOUNDARIES = {
     "fastapi",
@@ -73,7 +77,7 @@ def _kind(filename: str) -> int:
         if package in _BOUNDARIES:
             return _BOUNDARY
         return _PLUMBING if package in _PLUMBERS else _THIRD_PARTY
-    if filename.startswith("<"):
+    if filename.startswith(("<", _SCRIPTS)):  # a server's own script in .venv/bin
         return _PLUMBING
     if filename.startswith(_PACKAGE):
         return _APP if filename.startswith(_OWN_APPLICATIONS) else _PLUMBING
@@ -98,12 +102,17 @@ def is_standard(filename: str) -> bool:
 @lru_cache(maxsize=4096)
 def site_of(code: CodeType, line: int) -> Site:
     """The printable line."""
-    file = code.co_filename
-    try:
-        relative = str(Path(file).relative_to(Path.cwd()))
-    except (ValueError, OSError):  # elsewhere, or the working directory is gone
-        relative = file
-    return Site(relative, line, code.co_name)
+    return Site(_short(code.co_filename), line, code.co_name)
+
+
+@lru_cache(maxsize=4096)
+def _short(file: str) -> str:
+    """A path as one would type it: below the working directory, or below where Python looks for modules."""
+    with suppress(OSError):  # the working directory may be gone
+        if file.startswith(here := os.getcwd() + os.sep):  # noqa: PTH109 # a Path would have to be made a string
+            return file[len(here) :]
+    roots = [root + os.sep for root in sys.path if root and file.startswith(root + os.sep)]
+    return file[len(max(roots, key=len)) :] if roots else file
 
 
 def frames(frame: FrameType | None = None) -> Iterator[FrameType]:
@@ -116,6 +125,10 @@ def frames(frame: FrameType | None = None) -> Iterator[FrameType]:
         if frame is None and here is not None:
             here = here.parent
             frame = here.gr_frame if here is not None else None
+
+
+callers: dict[CodeType, Callable[[FrameType], Stack]] = {}
+"""Code of this library that knows who called it, where the caller's own frame is on no stack any more."""
 
 
 def app_stack(limit: int = 6) -> Stack:
@@ -137,6 +150,8 @@ def app_stack(limit: int = 6) -> Stack:
                 break
         elif kind == _THIRD_PARTY and outer is None:
             outer = (code, frame.f_lineno)
+        elif not found and code in callers:
+            found.extend(callers[code](frame))
         if depth == _DEPTH:
             break
     return tuple(found) or ((outer,) if outer else ())
@@ -177,6 +192,7 @@ __all__ = [
     "Stack",
     "app_site",
     "app_stack",
+    "callers",
     "frames",
     "innermost",
     "is_app",
