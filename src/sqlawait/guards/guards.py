@@ -123,8 +123,9 @@ class Guards:
         with _lock:
             self._installed += 1
             if self._installed == 1:
+                if not _stack:
+                    hooks.listen()
                 _stack.append(self)
-                hooks.listen()
         return self
 
     def remove(self) -> None:

@@ -50,28 +50,21 @@ def _ask(engine: Engine, sql: str, values: Any) -> list[Any]:
 
 def _question(statement: StatementRan) -> tuple[str, Any, str]:
     sql, values = statement.sql, statement.parameters
-    if statement.dialect == "postgresql":
-        return (
-            f"EXPLAIN (GENERIC_PLAN) {_numbered(sql)}",
-            None,
-            "the plan for any values (EXPLAIN GENERIC_PLAN)",
-        )
+    if statement.dialect == "postgresql":  # a generic plan looks at no values
+        return f"EXPLAIN (GENERIC_PLAN) {sql}", _nulls(sql), "EXPLAIN (GENERIC_PLAN): the plan for any values"
     if statement.dialect == "sqlite":
-        if values is None:
-            values = (None,) * len(_PLACEHOLDER.findall(_QUOTED.sub("", sql)))
-        return f"EXPLAIN QUERY PLAN {sql}", values, "EXPLAIN QUERY PLAN"
+        return f"EXPLAIN QUERY PLAN {sql}", _nulls(sql) if values is None else values, "EXPLAIN QUERY PLAN"
     return f"EXPLAIN {sql}", values, "EXPLAIN"
 
 
-def _numbered(sql: str) -> str:
-    """psycopg's placeholders as PostgreSQL's own; asyncpg's are already."""
-    names: dict[str, int] = {}
-
-    def number(match: re.Match[str]) -> str:
-        name = match.group(1) or f"_{len(names)}"
-        return f"${names.setdefault(name, len(names) + 1)}"
-
-    return _PLACEHOLDER.sub(number, sql) if "$1" not in sql else sql
+def _nulls(sql: str) -> Any:
+    """NULL for each placeholder, in the driver's own style."""
+    plain = _QUOTED.sub("", sql)
+    named = re.findall(r"%\((\w+)\)s", plain)
+    if named:
+        return dict.fromkeys(named)
+    numbered = {int(number) for number in re.findall(r"\$(\d+)", plain)}
+    return (None,) * (max(numbered) if numbered else len(_PLACEHOLDER.findall(plain)))
 
 
 def _text(dialect: str, row: Any) -> str:
