@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -69,6 +69,8 @@ class Backend(ABC):
     """Its async drivers, the preferred one first."""
     sync_drivers: ClassVar[frozenset[str]]
     """Blocking drivers that are refused by name."""
+    insert: Callable[[Table], Any]
+    """The dialect's own INSERT, which knows what to do about a row that is there."""
     extra: ClassVar[str]
     """The extra of this package that installs the drivers."""
 
@@ -125,7 +127,6 @@ class Backend(ABC):
 
     # -- writing
 
-    @abstractmethod
     def upsert(
         self,
         table: Table,
@@ -135,6 +136,10 @@ class Backend(ABC):
         update: Sequence[str],
     ) -> Insert:
         """INSERT that updates the columns ``update`` where a row with the same ``on`` exists."""
+        statement = self.insert(table).values(values)
+        # where nothing is left to change, the key is set to itself: RETURNING needs a row that was touched
+        changes = {name: statement.excluded[name] for name in update or [column.key for column in on]}
+        return statement.on_conflict_do_update(index_elements=list(on), set_=changes)  # type: ignore[no-any-return]
 
     async def copy(
         self,

@@ -72,6 +72,7 @@ class MySQL(Backend):
     sync_drivers: ClassVar[frozenset[str]] = frozenset(
         {"pymysql", "mysqldb", "mysqlconnector", "mariadbconnector", "pyodbc", "cymysql"}
     )
+    insert = staticmethod(insert)
     extra: ClassVar[str] = "mysql"
 
     def connect_args(self, url: URL, timeouts: Timeouts, *, pgbouncer: bool) -> dict[str, Any]:
@@ -139,7 +140,7 @@ class MySQL(Backend):
         update: Sequence[str],
     ) -> Insert:
         """INSERT … ON DUPLICATE KEY UPDATE, which any unique key of the table sets off."""
-        statement = insert(table).values(values)
+        statement = self.insert(table).values(values)
         names = update or [column.key for column in on]
         return statement.on_duplicate_key_update({name: statement.inserted[name] for name in names})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 from weakref import WeakSet
 
@@ -12,7 +12,6 @@ from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import PoolProxiedConnection
-from sqlalchemy.sql.dml import Insert
 
 from sqlawait.backends.base import Backend, Failure, Timeouts
 
@@ -48,6 +47,7 @@ class PostgreSQL(Backend):
     schemes: ClassVar[frozenset[str]] = frozenset({"postgresql", "postgres"})
     drivers: ClassVar[tuple[str, ...]] = ("asyncpg",)
     sync_drivers: ClassVar[frozenset[str]] = frozenset({"psycopg2", "psycopg2cffi", "pg8000", "pygresql"})
+    insert = staticmethod(insert)
     extra: ClassVar[str] = "postgresql"
 
     def engine_url(self, url: URL) -> URL:
@@ -128,20 +128,6 @@ class PostgreSQL(Backend):
     def abort(self, driver_connection: Any) -> None:
         """SQLAlchemy would say goodbye first, and wait two seconds for the answer."""
         driver_connection.terminate()
-
-    def upsert(
-        self,
-        table: Table,
-        values: Mapping[str, Any],
-        *,
-        on: Sequence[Column[Any]],
-        update: Sequence[str],
-    ) -> Insert:
-        """INSERT … ON CONFLICT DO UPDATE."""
-        statement = insert(table).values(values)
-        # where nothing is left to change, the key is set to itself: RETURNING needs a row that was touched
-        changes = {name: statement.excluded[name] for name in update or [column.key for column in on]}
-        return statement.on_conflict_do_update(index_elements=list(on), set_=changes)
 
     async def copy(
         self,

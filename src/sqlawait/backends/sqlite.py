@@ -6,18 +6,16 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
 import aiosqlite
-from sqlalchemy import URL, Column, Table, event
+from sqlalchemy import URL, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.pool import ConnectionPoolEntry, ManagesConnection
-from sqlalchemy.sql.dml import Insert
 from sqlalchemy.util import await_only
 
 from sqlawait.backends.base import Backend, Failure, Timeouts, option
@@ -62,6 +60,7 @@ class SQLite(Backend):
     schemes: ClassVar[frozenset[str]] = frozenset({"sqlite"})
     drivers: ClassVar[tuple[str, ...]] = ("aiosqlite",)
     sync_drivers: ClassVar[frozenset[str]] = frozenset({"pysqlite", "pysqlcipher"})
+    insert = staticmethod(insert)
     extra: ClassVar[str] = "all"
 
     def connect_args(self, url: URL, timeouts: Timeouts, *, pgbouncer: bool) -> dict[str, Any]:
@@ -113,19 +112,6 @@ class SQLite(Backend):
         deadline = connection.info.get(_DEADLINE)
         if deadline is not None:
             deadline[0] = time.monotonic() + deadline[1]
-
-    def upsert(
-        self,
-        table: Table,
-        values: Mapping[str, Any],
-        *,
-        on: Sequence[Column[Any]],
-        update: Sequence[str],
-    ) -> Insert:
-        """INSERT … ON CONFLICT DO UPDATE."""
-        statement = insert(table).values(values)
-        changes = {name: statement.excluded[name] for name in update or [column.key for column in on]}
-        return statement.on_conflict_do_update(index_elements=list(on), set_=changes)
 
 
 class WritersTurn:
