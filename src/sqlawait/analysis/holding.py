@@ -50,6 +50,27 @@ class Holding:
             return {key for each in parts for key in self.of(each, depth + 1)}
         return self._named(node, depth)
 
+    def kept(self, node: ast.expr, depth: int = 0) -> set[Key]:
+        """The sessions that a value keeps: what was computed with a session has none of it any more."""
+        if depth > 8:
+            return set()
+        if isinstance(node, ast.List | ast.Tuple | ast.Set):
+            return {key for each in node.elts for key in self.kept(each, depth + 1)}
+        kinds = list(members(self.inference.type_of(node)))
+        if isinstance(node, ast.Await | ast.Call) and not any(self._keeps(of) for of in kinds):
+            return set()
+        if isinstance(node, ast.Name) and kinds and all(of.name in ("list", "tuple", "dict") for of in kinds):
+            return {key for value in self._values(node) for key in self.kept(value, depth + 1)}
+        return self.of(node, depth)
+
+    def _keeps(self, of: Type) -> bool:
+        """Whether an object of this type can keep a session."""
+        if self.is_session(of) or of.name in ("partial", "Coroutine", "Generator", "AsyncGenerator"):
+            return True
+        if of.kind == "instance" and isinstance(of.decl, Class) and not of.decl.module.stub:
+            return bool(self.session_attributes(of.decl))
+        return of.kind == "function"
+
     def _named(self, node: ast.expr, depth: int) -> set[Key]:
         """The sessions behind a name or an attribute, by what it is."""
         found: set[Key] = set()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from sqlawait.analysis import Analysis
-from sqlawait.analysis.calls import Edge
+from sqlawait.analysis.calls import Edge, Outward
 from sqlawait.analysis.colours import Trail
 from sqlawait.analysis.declarations import Class, Function, last_name
 from sqlawait.analysis.library import Effect
@@ -85,25 +86,45 @@ def stub_method(analysis: Analysis, call: ast.Call) -> Function | None:
     return method if isinstance(method, Function) and method.module.stub else None
 
 
-def commits(analysis: Analysis, function: Function, seen: frozenset[Function] = frozenset()) -> bool:
+def commits(analysis: Analysis, function: Function) -> bool:
     """Whether a function commits a session, itself or by what it calls."""
-    if function in seen:
-        return False
-    if any(each.name.endswith("Session.commit") for each in analysis.calls.outward(function)):
-        return True
-    inner = seen | {function}
-    return any(commits(analysis, edge.target, inner) for edge in analysis.calls.edges(function))
+    return function in _committing(analysis)
 
 
-def executes(analysis: Analysis, function: Function, seen: frozenset[Function] = frozenset()) -> bool:
+def executes(analysis: Analysis, function: Function) -> bool:
     """Whether a function sends a statement on an async session, itself or by what it calls."""
-    if function in seen:
-        return False
-    for each in analysis.calls.outward(function):
-        if each.function is not None and each.function.is_async and each.function.name in STATEMENTS:
-            return True
-    inner = seen | {function}
-    return any(executes(analysis, edge.target, inner) for edge in analysis.calls.edges(function))
+    return function in _executing(analysis)
+
+
+@lru_cache(maxsize=1)
+def _committing(analysis: Analysis) -> set[Function]:
+    return _coming_to(analysis, lambda each: each.name.endswith("Session.commit"))
+
+
+@lru_cache(maxsize=1)
+def _executing(analysis: Analysis) -> set[Function]:
+    return _coming_to(
+        analysis,
+        lambda each: each.function is not None and each.function.is_async and each.function.name in STATEMENTS,
+    )
+
+
+def _coming_to(analysis: Analysis, test: Callable[[Outward], bool]) -> set[Function]:
+    """The functions that make such a call, and all that come to one of them."""
+    callers: dict[Function, list[Function]] = {}
+    found: set[Function] = set()
+    for function in analysis.project.functions:
+        if any(test(each) for each in analysis.calls.outward(function)):
+            found.add(function)
+        for edge in analysis.calls.edges(function):
+            callers.setdefault(edge.target, []).append(function)
+    pending = list(found)
+    while pending:
+        for caller in callers.get(pending.pop(), ()):
+            if caller not in found:
+                found.add(caller)
+                pending.append(caller)
+    return found
 
 
 def in_greenlet(analysis: Analysis, function: Function | None) -> bool:

@@ -76,69 +76,73 @@ ENDING = {"commit", "rollback", "close", "aclose"}
 def find(analysis: Analysis) -> Iterator[Finding]:
     """Awaits of other services where a session of the function has begun a transaction."""
     for function in coroutines(analysis):
-        awaits = [node for node in function.own_nodes if _waits(analysis, node)]
-        if not awaits:
-            continue
-        for node in awaits:
-            if _in_transaction(analysis, function, node):
-                message = (
-                    "the transaction and its locks are held while this is awaited; commit before it, or call"
-                    " it first"
-                )
-                yield RULE.at(function.module, node, message)
+        for node in function.own_nodes:
+            if not isinstance(node, ast.Await) or not isinstance(node.value, ast.Call):
+                continue
+            trail = _external(analysis, node.value)
+            begun = _begun(analysis, function, node) if trail else None
+            if begun is None:
+                continue
+            message = (
+                f"the transaction begun in line {begun} is held open while this awaits `{trail[-1]}`;"
+                " commit before it, or call it first"
+            )
+            yield RULE.at(function.module, node, message, trail=trail if len(trail) > 1 else ())
 
 
-def _waits(analysis: Analysis, node: ast.AST) -> bool:
-    return isinstance(node, ast.Await) and isinstance(node.value, ast.Call) and _external(analysis, node.value)
-
-
-def _external(analysis: Analysis, call: ast.Call, depth: int = 0) -> bool:
-    """Whether awaiting a call waits for another service, in the coroutine that it runs or deeper."""
-    if any(
-        each.kind == "external" and EXTERNAL.fullmatch(each.name)
-        for each in members(analysis.types.type_of(call.func))
-    ):
-        pause = call.args[0] if call.args else None
-        return not (isinstance(pause, ast.Constant) and pause.value == 0)
+def _external(analysis: Analysis, call: ast.Call, depth: int = 0) -> tuple[str, ...]:
+    """The calls by which awaiting a call comes to another service; empty when it does not."""
+    for each in members(analysis.types.type_of(call.func)):
+        if each.kind == "external" and EXTERNAL.fullmatch(each.name):
+            return () if each.name.endswith(".sleep") and _backs_off(analysis, call, depth) else (each.name,)
     if last_name(call.func) in ("wait_for", "shield", "gather"):
-        return any(isinstance(each, ast.Call) and _external(analysis, each, depth) for each in call.args)
-    return depth < 4 and any(
-        _calls_out(analysis, target, depth + 1) for target in analysis.calls.reached(call) if target.is_async
-    )
+        trails = (_external(analysis, each, depth) for each in call.args if isinstance(each, ast.Call))
+        return next((each for each in trails if each), ())
+    for target in analysis.calls.reached(call) if depth < 4 else ():
+        if target.is_async and (trail := _calls_out(analysis, target, depth + 1)):
+            return (target.qualname, *trail)
+    return ()
 
 
-def _calls_out(analysis: Analysis, function: Function, depth: int) -> bool:
-    for node in function.own_nodes:
-        if (
-            isinstance(node, ast.Await)
-            and isinstance(node.value, ast.Call)
-            and _external(analysis, node.value, depth)
-        ):
-            return True
-        if isinstance(node, ast.AsyncWith):
-            for item in node.items:
-                if (
-                    isinstance(item.context_expr, ast.Call)
-                    and last_name(item.context_expr.func)
-                    in (
-                        "get",
-                        "post",
-                        "request",
-                    )
-                    and _external(analysis, item.context_expr, depth)
-                ):
-                    return True
+def _backs_off(analysis: Analysis, sleep: ast.Call, depth: int) -> bool:
+    """Whether a sleep is none (``sleep(0)``), or comes between a failed statement and its repetition."""
+    pause = sleep.args[0] if sleep.args else None
+    if isinstance(pause, ast.Constant) and pause.value == 0:
+        return True
+    for parent in analysis.project.ancestors(sleep):
+        if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef):
+            return False
+        if isinstance(parent, ast.Try) and any(sleep in ast.walk(each) for each in parent.handlers):
+            tried = (node for each in parent.body for node in ast.walk(each) if isinstance(node, ast.Call))
+            return depth > 0 or any(key for each in tried for key in _events(analysis, each))
     return False
 
 
-def _in_transaction(analysis: Analysis, function: Function, place: ast.AST) -> bool:
+def _calls_out(analysis: Analysis, function: Function, depth: int) -> tuple[str, ...]:
+    for node in function.own_nodes:
+        waited: list[ast.expr] = [node.value] if isinstance(node, ast.Await) else []
+        if isinstance(node, ast.AsyncWith):
+            entered = (item.context_expr for item in node.items)
+            waited = [
+                each
+                for each in entered
+                if isinstance(each, ast.Call) and last_name(each.func) in ("get", "post", "request")
+            ]
+        for each in waited:
+            if isinstance(each, ast.Call) and (trail := _external(analysis, each, depth)):
+                return trail
+    return ()
+
+
+def _begun(analysis: Analysis, function: Function, place: ast.AST) -> int | None:
+    """The line that began a transaction which is still open at a place."""
     for parent in analysis.project.ancestors(place):
         if parent is function.node:
             break
         if isinstance(parent, ast.AsyncWith) and any(
             _begins(analysis, item.context_expr) for item in parent.items
         ):
-            return True
+            return parent.lineno
     begun: dict[Key, ast.AST] = {}
     for node in function.own_nodes:
         if not isinstance(node, ast.Call) or not before(node, place):
@@ -150,8 +154,10 @@ def _in_transaction(analysis: Analysis, function: Function, place: ast.AST) -> b
                 ):
                     begun.pop(key, None)
             elif reach(analysis.project, node, place):
-                begun[key] = node
-    return any(not _left(analysis, node, place) for node in begun.values())
+                if key not in begun or _left(analysis, begun[key], place):
+                    begun[key] = node
+    lines = [getattr(node, "lineno", 0) for node in begun.values() if not _left(analysis, node, place)]
+    return min(lines, default=None)
 
 
 def _same_block(analysis: Analysis, one: ast.AST, other: ast.AST | None) -> bool:

@@ -54,7 +54,7 @@ def find(analysis: Analysis) -> Iterator[Finding]:
             if last_name(call.func) != name or not _is_background(analysis, call, name):
                 continue
             given = [*call.args, *(each.value for each in call.keywords)]
-            if any(analysis.holding.of(each) for each in given):
+            if any(analysis.holding.kept(each) for each in given):
                 module = analysis.project.module_of(call)
                 message = (
                     "the task runs after the response, when this session is closed or held open; let it open"

@@ -69,7 +69,7 @@ def find(analysis: Analysis) -> Iterator[Finding]:
     """Sessions made in functions, with nothing that closes them."""
     for function in functions(analysis):
         for call in calls(function):
-            if _makes(analysis, call) and not _closed(analysis, function, call):
+            if _makes(analysis, call) and not (_closed(analysis, function, call) or _finished(function, call)):
                 message = (
                     "this session is never closed, and keeps its connection; open it by `with` or `async with`"
                 )
@@ -124,6 +124,22 @@ def _anext(analysis: Analysis, call: ast.Call) -> bool:
     if last_name(call.func) == "__anext__" and isinstance(call.func, ast.Attribute):
         made = analysis.types.iterated(analysis.types.type_of(call.func.value))
     return any(analysis.is_session(each) for each in members(made))
+
+
+def _finished(function: Function, call: ast.Call) -> bool:
+    """Whether the generator that a session was taken from is closed, or asked again, by the same function."""
+    bound = isinstance(call.func, ast.Attribute) and call.func.attr in ("__anext__", "__next__")
+    generator = (
+        call.func.value if bound and isinstance(call.func, ast.Attribute) else next(iter(call.args), None)
+    )
+    if not isinstance(generator, ast.Name):
+        return False
+    for node in function.own_nodes:
+        if isinstance(node, ast.Call) and node is not call:
+            asked = [node.func.value] if isinstance(node.func, ast.Attribute) else node.args[:1]
+            if any(isinstance(each, ast.Name) and each.id == generator.id for each in asked):
+                return True
+    return False
 
 
 def _closed(analysis: Analysis, function: Function, call: ast.Call) -> bool:

@@ -63,7 +63,7 @@ def find(analysis: Analysis) -> Iterator[Finding]:
             function = analysis.project.function_of(call)
             if function is None or function not in reached or analysis.names.qualified(call.func) not in MAKERS:
                 continue
-            if _kept(analysis, call):
+            if _kept(analysis, call) or _kept_by_callers(analysis, function):
                 continue
             message = (
                 "each request makes an engine with a pool of its own; make it once, in the module or the"
@@ -104,6 +104,18 @@ def _middleware(analysis: Analysis) -> Iterator[Function]:
             and any("Middleware" in name for name in analysis.types.attributes.outside_bases(function.cls))
         ):
             yield function
+
+
+def _kept_by_callers(analysis: Analysis, function: Function, seen: frozenset[Function] = frozenset()) -> bool:
+    """Whether all that call the function keep what it gives them."""
+    seen |= {function}
+    callers = analysis.calls.callers(function)
+    return bool(callers) and all(
+        _kept(analysis, call)
+        or (outer is not None and outer.decorator_names & CACHES)
+        or (outer is not None and outer not in seen and _kept_by_callers(analysis, outer, seen))
+        for outer, call in callers
+    )
 
 
 def _kept(analysis: Analysis, call: ast.Call) -> bool:

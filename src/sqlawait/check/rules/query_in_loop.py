@@ -10,7 +10,7 @@ from sqlawait.analysis.declarations import Binding, Class, Function, last_name
 from sqlawait.analysis.types import members
 from sqlawait.check.finding import Finding
 from sqlawait.check.rule import Example, Rule
-from sqlawait.check.support import STATEMENTS, calls, executes, functions, is_async_session, names_in
+from sqlawait.check.support import STATEMENTS, calls, commits, executes, functions, is_async_session, names_in
 
 RULE = Rule(
     code="SAW305",
@@ -72,8 +72,22 @@ def find(analysis: Analysis) -> Iterator[Finding]:
                 continue
             if not _awaited(analysis, call) or _bulk(analysis, call) or _opens_session(analysis, loop, call):
                 continue
+            if _own_transaction(analysis, loop, call):
+                continue
             message = "this statement is sent once for each item of the loop; ask for all of them at once"
             yield RULE.at(function.module, call, message)
+
+
+def _own_transaction(analysis: Analysis, loop: Loop, call: ast.Call) -> bool:
+    """Whether each item has a transaction or savepoint of its own, and so its own statements on purpose."""
+    if not isinstance(loop, ast.For | ast.AsyncFor):
+        return False
+    if any(commits(analysis, target) for target in analysis.calls.reached(call)):
+        return True
+    for node in (each for statement in loop.body for each in ast.walk(statement)):
+        if isinstance(node, ast.Call) and last_name(node.func) in ("commit", "begin_nested", "begin"):
+            return True
+    return False
 
 
 def _loop(analysis: Analysis, function: Function, call: ast.Call) -> Loop | None:

@@ -99,7 +99,9 @@ def _bind(analysis: Analysis, call: ast.Call, name: str) -> ast.expr | None:
 
 
 def _own(analysis: Analysis, call: ast.Call) -> bool:
-    """Whether the method is the code base's own, of the same name."""
+    """Whether the method is the code base's own, of the same name: it is, or it can be awaited."""
+    if isinstance(analysis.project.parent(call), ast.Await) and isinstance(call.func, ast.Attribute):
+        return last_name(call.func.value).rpartition("_")[2] not in ("metadata", "meta")
     found = members(analysis.types.type_of(call.func))
     return any(isinstance(each.decl, Function) and not each.decl.module.stub for each in found)
 
