@@ -153,9 +153,10 @@ def _begun(analysis: Analysis, function: Function, place: ast.AST) -> int | None
                     analysis, node, begun.get(key)
                 ):
                     begun.pop(key, None)
-            elif reach(analysis.project, node, place):
-                if key not in begun or _left(analysis, begun[key], place):
-                    begun[key] = node
+            elif reach(analysis.project, node, place) and (
+                key not in begun or _left(analysis, begun[key], place)
+            ):
+                begun[key] = node
     lines = [getattr(node, "lineno", 0) for node in begun.values() if not _left(analysis, node, place)]
     return min(lines, default=None)
 
