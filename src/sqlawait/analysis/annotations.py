@@ -148,11 +148,8 @@ class Annotations:
         if base.kind == "instance" and base.decl is not None:
             if base.name.startswith("sqlalchemy.") and args and args[0].name == "tuple":
                 # Select[tuple[User]] has rows of one column, which are Users here
-                args = (
-                    Type("instance", "sqlalchemy.Row", args[0].args)
-                    if len(args[0].args) > 1
-                    else args[0].args[0],
-                )
+                columns = args[0].args
+                args = columns if len(columns) == 1 else (Type("instance", "sqlalchemy.Row", columns),)
             return Type("instance", base.name, args, base.decl)
         if base.kind == "external" and base.name in STRAWBERRY:
             return Type("external", base.name, args)

@@ -123,6 +123,7 @@ def current_scope() -> Scope | None:
 def entered(scope: Scope) -> Iterator[Scope]:
     """Run a block, and the tasks and threads that it starts, in ``scope``."""
     token = _current.set(scope)
+    outer = None
     with _lock:
         _open.add(scope)
         if scope.task is not None:
