@@ -134,7 +134,7 @@ class Monitor:
     def _watch(self) -> None:
         """The thread: notice that the beats have stopped, and look where the loop is."""
         expected = perf_counter() + self._interval
-        beats, queued = -1, 0.0
+        beats, queued, lost = -1, 0.0, 0.0
         while not self._stop.wait(self._interval):
             now = perf_counter()
             late, expected = now - expected, now + self._interval

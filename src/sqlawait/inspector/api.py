@@ -175,8 +175,8 @@ def pools_now(collector: Collector) -> list[PoolOut]:
 
 
 def _size(pool: Any) -> int | None:
-    size = getattr(pool, "size", None)
-    return int(size()) if callable(size) else None
+    size: Any = getattr(pool, "size", None)
+    return int(size()) if size is not None else None
 
 
 def _holders(
