@@ -236,7 +236,7 @@ async def test_lists_of_any_length(db: Database, amount: int) -> None:
     """An empty list, one row and many rows, more than a function has arguments, come out in order."""
     async with db.transaction() as session:
         if amount:
-            await session.execute(insert(Tag), [{"id": n, "label": f"tag {n}"} for n in range(amount)])
+            await session.execute(insert(Tag), [{"id": n, "label": f"tag {n}"} for n in range(1, amount + 1)])
     async with db.reader() as session:
         statement = select(Tag).order_by(Tag.id.desc())
         assert await session.json_all(statement, TagOut) == await sent(session, statement, TagOut)

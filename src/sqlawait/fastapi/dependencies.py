@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from sqlawait.database import Database
 from sqlawait.exceptions import ConfigurationError
+from sqlawait.fastapi.responses import WrittenJSON
 from sqlawait.session import AsyncSession
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -47,12 +48,14 @@ async def _session(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
     # all the same, the lock is taken then.
     deferred = connection.scope.get("method") in _SAFE
     async with database(connection).session(deferred=deferred) as session:
+        session.json_type = WrittenJSON
         yield session
         await session.commit()
 
 
 async def _reader(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
     async with database(connection).reader() as session:
+        session.json_type = WrittenJSON
         yield session
 
 
