@@ -187,6 +187,19 @@ class Database:
 
     # -- sessions
 
+    def bind(
+        self, *, isolation_level: str | None = None, read_only: bool = False, deferred: bool = False
+    ) -> AsyncEngine:
+        """The engine of sessions with these properties; parameters are those of :meth:`session`."""
+        options = self.backend.options(
+            isolation_level=isolation_level or self.isolation_level, read_only=read_only, deferred=deferred
+        )
+        return self._bind(options)
+
+    def reader_bind(self) -> AsyncEngine:
+        """The engine of sessions that read and open no transaction."""
+        return self._bind(self.backend.reader_options())
+
     def session(
         self, *, isolation_level: str | None = None, read_only: bool = False, deferred: bool = False
     ) -> AsyncSession:
@@ -204,11 +217,9 @@ class Database:
                 session.add(User(email="ada@example.com"))
                 await session.commit()
         """
-        options = self.backend.options(
-            isolation_level=isolation_level or self.isolation_level, read_only=read_only, deferred=deferred
-        )
+        bind = self.bind(isolation_level=isolation_level, read_only=read_only, deferred=deferred)
         # once closed it is closed: a closed session that silently opens again leaks its connection
-        return AsyncSession(self._bind(options), expire_on_commit=False, close_resets_only=False)
+        return AsyncSession(bind, expire_on_commit=False, close_resets_only=False)
 
     @asynccontextmanager
     async def transaction(
@@ -233,7 +244,7 @@ class Database:
         Writing in it raises :class:`ReadOnly`.
         """
         session = AsyncSession(
-            self._bind(self.backend.reader_options()),
+            self.reader_bind(),
             expire_on_commit=False,
             close_resets_only=False,
             sync_session_class=ReaderSession,

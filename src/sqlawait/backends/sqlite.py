@@ -202,11 +202,15 @@ def _begin_explicitly(engine: Engine, timeouts: Timeouts) -> None:
 
 
 def _bound_statements(engine: Engine, timeouts: Timeouts) -> None:
-    @event.listens_for(engine, "before_cursor_execute")
-    def set_deadline(connection: Connection, *_: Any) -> None:
+    # With retval=True SQLAlchemy calls it itself, without a wrapper that would hide whose it is.
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def set_deadline(
+        connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any
+    ) -> tuple[str, Any]:
         deadline = connection.info.get(_DEADLINE)
         if deadline is not None:
             deadline[0] = time.monotonic() + timeouts.command
+        return statement, parameters
 
 
 def _leave_nothing_behind(engine: Engine) -> None:

@@ -10,8 +10,8 @@ from starlette.requests import HTTPConnection
 
 from sqlawait.database import Database
 from sqlawait.exceptions import ConfigurationError
-from sqlawait.fastapi.responses import WrittenJSON
-from sqlawait.session import AsyncSession
+from sqlawait.fastapi.sessions import RequestSession
+from sqlawait.session import AsyncSession, ReaderSession
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -43,20 +43,27 @@ DatabaseDep = Annotated[Database, Depends(_database)]
 # about 40 µs in FastAPI.
 
 
-async def _session(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
+async def _session(connection: HTTPConnection) -> AsyncSession:
     # On SQLite a request that by its method should only read must not wait for the writer's lock. If it writes
     # all the same, the lock is taken then.
     deferred = connection.scope.get("method") in _SAFE
-    async with database(connection).session(deferred=deferred) as session:
-        session.json_type = WrittenJSON
-        yield session
-        await session.commit()
+    engine = database(connection).bind(deferred=deferred)
+    return _ended_with(connection, RequestSession(engine, commits=True))
 
 
-async def _reader(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
-    async with database(connection).reader() as session:
-        session.json_type = WrittenJSON
-        yield session
+async def _reader(connection: HTTPConnection) -> AsyncSession:
+    engine = database(connection).reader_bind()
+    return _ended_with(connection, RequestSession(engine, kind=ReaderSession, commits=False))
+
+
+def _ended_with(connection: HTTPConnection, session: RequestSession) -> AsyncSession:
+    """End the session where dependencies with ``scope="function"`` end: before the response is sent.
+
+    A dependency with ``yield`` would do the same through two generators, two context managers and their
+    exits: as much as a shaped read costs.
+    """
+    connection.scope["fastapi_function_astack"].push_async_exit(session.end)
+    return session
 
 
 async def _stream_session(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
@@ -64,13 +71,13 @@ async def _stream_session(connection: HTTPConnection) -> AsyncIterator[AsyncSess
         yield session
 
 
-SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
+SessionDep = Annotated[AsyncSession, Depends(_session)]
 """One transaction for the request: committed before the response is sent, rolled back on any exception.
 
 It is closed when a background task or a streamed body begins: those need a session of their own.
 """
 
-ReaderDep = Annotated[AsyncSession, Depends(_reader, scope="function")]
+ReaderDep = Annotated[AsyncSession, Depends(_reader)]
 """For routes that only read: no transaction, so a read is one round trip on PostgreSQL. Writing raises."""
 
 StreamSessionDep = Annotated[AsyncSession, Depends(_stream_session, scope="request")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,10 +26,10 @@ async def fetch(
     session: AsyncSession, bind: Engine | Connection, plan: Plan, arguments: Sequence[Any]
 ) -> Texts:
     """Run a plan's statement; gives the one column of its rows."""
-    run = _direct(session.sync_session, bind, plan)
-    if run is not None:
-        assert isinstance(bind, Engine)
-        return await _leased(bind, run, plan.sql, arguments)
+    if isinstance(bind, Engine) and not plan.locks and _is_untouched(session):
+        run = _direct(bind)
+        if run is not None:
+            return await _leased(bind, run, plan.sql, arguments)
     sync = session.sync_session
     if sync.autoflush and not sync._is_clean():
         await session.flush()
@@ -40,34 +41,53 @@ async def fetch(
 Run = Callable[[Any, str, Sequence[Any]], Awaitable[Texts]]
 
 
-def _direct(session: Session, bind: Engine | Connection, plan: Plan) -> Run | None:
+def _is_untouched(session: AsyncSession) -> bool:
+    """Whether nothing of the session's own would be missed: no transaction, no change, no listener."""
+    sync: Session | None = session.__dict__.get("sync_session")
+    if sync is None:  # not even made yet
+        kind = session.sync_session_class
+        sync = _samples.get(kind)
+        if sync is None:
+            sync = _samples[kind] = kind()
+    elif sync._transaction is not None or not sync._is_clean():
+        return False
+    return all(map(_is_ours, sync.dispatch.do_orm_execute))
+
+
+_samples: dict[type[Session], Session] = {}
+"""An unused session of each kind: what listens to it listens to all of its kind."""
+
+
+def _direct(engine: Engine) -> Run | None:
     """How to ask the driver itself, where that makes no difference but in speed."""
+    dispatch = engine.dispatch
     if (
-        isinstance(bind, Connection)
-        or session.in_transaction()
-        or plan.locks
-        or not session._is_clean()
-        or not isinstance(bind.pool, FairPool)
-        or bind.dispatch.after_cursor_execute
-        or bind._should_log_info()
-        or any(not _ours(listener) for listener in session.dispatch.do_orm_execute)
-        or any(not _ours(listener) for listener in bind.dispatch.before_cursor_execute)
+        dispatch.after_cursor_execute
+        or (dispatch.before_cursor_execute and not all(map(_is_ours, dispatch.before_cursor_execute)))
+        or engine._should_log_info()
+        or not isinstance(engine.pool, FairPool)
     ):
         return None
-    run = _RUNS.get(bind.dialect.driver)
-    options = bind.get_execution_options()
-    level = options.get("isolation_level", bind.dialect.default_isolation_level)
-    if run is None or level not in {
-        "AUTOCOMMIT",
-        "READ COMMITTED",
-        "SERIALIZABLE" if _is_sqlite(bind) else None,
-    }:
+    if engine not in _runs:
+        _runs[engine] = _run_for(engine)
+    return _runs[engine]
+
+
+_runs: WeakKeyDictionary[Engine, Run | None] = WeakKeyDictionary()
+
+
+def _run_for(engine: Engine) -> Run | None:
+    """None where a statement on its own is not what a transaction of this engine would see."""
+    dialect = engine.dialect
+    options = engine.get_execution_options()
+    level = options.get("isolation_level", dialect.default_isolation_level)
+    alone = {"AUTOCOMMIT", "READ COMMITTED", *(["SERIALIZABLE"] if dialect.name == "sqlite" else [])}
+    if level not in alone or options.keys() & _CHANGING:
         return None
-    return (
-        None
-        if options.keys() & {"schema_translate_map", "postgresql_readonly", "postgresql_deferrable"}
-        else run
-    )
+    return _RUNS.get(dialect.driver)
+
+
+_CHANGING = {"schema_translate_map", "postgresql_readonly", "postgresql_deferrable"}
 
 
 async def _leased(engine: Engine, run: Run, sql: str, arguments: Sequence[Any]) -> Texts:
@@ -115,11 +135,7 @@ async def _aiosqlite(driver: Any, sql: str, arguments: Sequence[Any]) -> Texts:
 _RUNS: dict[str, Run] = {"asyncpg": _asyncpg, "aiosqlite": _aiosqlite}
 
 
-def _is_sqlite(engine: Engine) -> bool:
-    return engine.dialect.name == "sqlite"
-
-
-def _ours(listener: Any) -> bool:
+def _is_ours(listener: Any) -> bool:
     """Whether a listener is this package's: those have nothing to say about a shaped read."""
     return str(getattr(listener, "__module__", "")).startswith("sqlawait.")
 

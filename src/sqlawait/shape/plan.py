@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -115,11 +114,18 @@ class Plan:
 
 
 class Plans:
-    """The plans of one dialect, the least recently used forgotten first."""
+    """The plans of one dialect, the oldest forgotten first.
+
+    The least recently used would be the better choice, but to note the use is to hash the key once more.
+
+    Attributes:
+        connected: whether the dialect has seen its server, and so knows what it can do.
+    """
 
     def __init__(self, dialect: Dialect) -> None:
+        self.connected = False
         self._dialect = dialect
-        self._known: OrderedDict[Any, Plan] = OrderedDict()
+        self._known: dict[Any, Plan] = {}
 
     def find(
         self, statement: Select[Any], schema: type[BaseModel], amount: Amount
@@ -137,11 +143,9 @@ class Plans:
         known = (key.key, lengths, schema, amount)
         plan = self._known.get(known)
         if plan is None:
+            if len(self._known) >= _CACHED:
+                del self._known[next(iter(self._known))]
             plan = self._known[known] = make(statement, schema, amount, self._dialect, binds)
-            if len(self._known) > _CACHED:
-                self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(known)
         return plan, binds
 
 
@@ -220,12 +224,11 @@ def _shape(
         raise NeedsPython("the statement is DISTINCT, which the database would judge by the JSON")
     if statement._group_by_clauses or statement._having_criteria:
         raise NeedsPython("the statement groups its rows")
+    if any(isinstance(option, LoaderCriteriaOption) for option in statement._with_options):
+        raise NeedsPython("the statement has with_loader_criteria(), which may follow relationships")
     json = builder.row(read(schema), entity)
     shaped = statement.with_only_columns(json.label("json"), maintain_column_froms=True)
-    # Options that only say how to load objects have nothing to load here.
-    shaped._with_options = tuple(
-        option for option in statement._with_options if isinstance(option, LoaderCriteriaOption)
-    )
+    shaped._with_options = ()  # those left only say how to load objects
     gathered = builder.writer.gather(shaped) if amount == "all" and statement._for_update_arg is None else None
     return (shaped, False) if gathered is None else (gathered, True)
 

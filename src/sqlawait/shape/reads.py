@@ -7,13 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 from pydantic import BaseModel, TypeAdapter
-from sqlalchemy import BindParameter, Connection, Engine, Select, inspect
-from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy import BindParameter, Connection, Engine, Select, bindparam, inspect, select
 from sqlalchemy.exc import MultipleResultsFound
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from sqlawait.exceptions import NotFound
 from sqlawait.shape.lanes import fetch
@@ -22,8 +20,6 @@ from sqlawait.shape.plan import Amount, Plan, Unwritten, entity_of, plans_of
 
 S = TypeVar("S", bound=BaseModel)
 T = TypeVar("T")
-
-_connected: WeakSet[Dialect] = WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +55,19 @@ class ShapedReads(AsyncSession):
     """Makes the answer of its bytes; the sessions of a FastAPI route make a response."""
 
     async def json_one(
-        self, statement: Select[Any], schema: type[BaseModel], params: Mapping[str, Any] | None = None
+        self,
+        source: Select[Any] | type[Any],
+        schema: type[BaseModel],
+        params: Mapping[str, Any] | None = None,
+        **equals: Any,
     ) -> Any:
-        r"""The JSON of the one row of a statement.
+        r"""The JSON of one row.
 
         Parameters:
-            statement: a ``select()`` of a mapped class.
+            source: a ``select()`` of a mapped class; or the class, which costs less: no statement is built.
             schema: what to answer.
             params: values for the statement's ``bindparam()``\\ s.
+            equals: attributes by name and the values they must have.
 
         Returns:
             The bytes; in a FastAPI route a response that holds them.
@@ -81,8 +82,9 @@ class ShapedReads(AsyncSession):
 
             @app.get("/users/{user_id}", response_model=UserWithPosts)
             async def read_user(user_id: int, session: ReaderDep):
-                return await session.json_one(select(User).where(User.id == user_id), UserWithPosts)
+                return await session.json_one(User, UserWithPosts, id=user_id)
         """
+        statement, params = _statement(source, params, equals)
         plan, texts = await self._fetch(statement, schema, "one", params)
         if texts is not None:
             with suppress(Unwritten):
@@ -91,9 +93,14 @@ class ShapedReads(AsyncSession):
         return self.json_type(_adapter(schema).dump_json(row, by_alias=True))
 
     async def json_all(
-        self, statement: Select[Any], schema: type[BaseModel], params: Mapping[str, Any] | None = None
+        self,
+        source: Select[Any] | type[Any],
+        schema: type[BaseModel],
+        params: Mapping[str, Any] | None = None,
+        **equals: Any,
     ) -> Any:
-        """The JSON of all rows of a statement, as a list; see :meth:`json_one`."""
+        """The JSON of all rows, as a list; see :meth:`json_one`."""
+        statement, params = _statement(source, params, equals)
         plan, texts = await self._fetch(statement, schema, "all", params)
         if texts is not None:
             with suppress(Unwritten):
@@ -102,15 +109,25 @@ class ShapedReads(AsyncSession):
         return self.json_type(_adapter(list[schema]).dump_json(rows, by_alias=True))  # type: ignore[valid-type]
 
     async def read_one(
-        self, statement: Select[Any], schema: type[S], params: Mapping[str, Any] | None = None
+        self,
+        source: Select[Any] | type[Any],
+        schema: type[S],
+        params: Mapping[str, Any] | None = None,
+        **equals: Any,
     ) -> S:
-        """The one row of a statement as an instance of the schema; see :meth:`json_one`."""
+        """One row as an instance of the schema; see :meth:`json_one`."""
+        statement, params = _statement(source, params, equals)
         return _only(await self.read_all(statement, schema, params), statement)
 
     async def read_all(
-        self, statement: Select[Any], schema: type[S], params: Mapping[str, Any] | None = None
+        self,
+        source: Select[Any] | type[Any],
+        schema: type[S],
+        params: Mapping[str, Any] | None = None,
+        **equals: Any,
     ) -> list[S]:
-        """All rows of a statement as instances of the schema; see :meth:`json_one`."""
+        """All rows as instances of the schema; see :meth:`json_one`."""
+        statement, params = _statement(source, params, equals)
         entity = entity_of(statement)
         found = await self.scalars(statement.options(*load_for(entity, schema)), params)
         rows: list[S] = _adapter(list[schema]).validate_python(found.all(), from_attributes=True)  # type: ignore[valid-type]
@@ -118,27 +135,26 @@ class ShapedReads(AsyncSession):
 
     async def explain(self, statement: Select[Any], schema: type[BaseModel]) -> Explanation:
         """How :meth:`json_one` would read; nothing is read."""
-        plan, _ = await self._plan(statement, schema, "one")
+        plan, *_ = await self._plan(statement, schema, "one")
         return Explanation("python" if plan.reason else "json", plan.reason, plan.sql or None)
 
     async def _plan(
         self, statement: Select[Any], schema: type[BaseModel], amount: Amount
-    ) -> tuple[Plan, Sequence[BindParameter[Any]]]:
-        dialect = self._shape_bind(statement).dialect
-        if dialect not in _connected:  # only a connection knows which server it is
-            await self._connect_once(statement)
-            _connected.add(dialect)
-        return plans_of(dialect).find(statement, schema, amount)
+    ) -> tuple[Plan, Sequence[BindParameter[Any]], Engine | Connection]:
+        bind = self._shape_bind(statement)
+        plans = plans_of(bind.dialect)
+        if not plans.connected:  # only a connection knows which server it is
+            await self._connect_once(bind)
+            plans.connected = True
+        return *plans.find(statement, schema, amount), bind
 
     def _shape_bind(self, statement: Select[Any]) -> Engine | Connection:
         return self.sync_session.get_bind(clause=statement)
 
-    async def _connect_once(self, statement: Select[Any]) -> None:
-        bind = self._shape_bind(statement)
+    async def _connect_once(self, bind: Engine | Connection) -> None:
         if isinstance(bind, Engine) and not self.sync_session.in_transaction():
-            connection: AsyncConnection
-            async with AsyncEngine(bind).connect() as connection:
-                del connection
+            async with AsyncEngine(bind).connect():
+                pass
         else:
             await self.connection()
 
@@ -150,11 +166,32 @@ class ShapedReads(AsyncSession):
         params: Mapping[str, Any] | None,
     ) -> tuple[Plan, list[Any] | None]:
         """The plan and what the database wrote; None where Python has to."""
-        plan, binds = await self._plan(statement, schema, amount)
+        plan, binds, bind = await self._plan(statement, schema, amount)
         if plan.reason is not None:
             return plan, None
-        arguments = plan.arguments(binds, params or {})
-        return plan, await fetch(self, self._shape_bind(statement), plan, arguments)
+        return plan, await fetch(self, bind, plan, plan.arguments(binds, params or {}))
+
+
+def _statement(
+    source: Select[Any] | type[Any], params: Mapping[str, Any] | None, equals: dict[str, Any]
+) -> tuple[Select[Any], Mapping[str, Any] | None]:
+    """The statement that is meant, and its parameters."""
+    if isinstance(source, Select):
+        return (source.filter_by(**equals) if equals else source), params
+    if None in equals.values():  # which is not found by equality
+        conditions = [getattr(source, name) == value for name, value in equals.items()]
+        return select(source).where(*conditions), params
+    model: Any = source  # mypy takes a class for something that may not be hashable
+    return _by_equality(model, tuple(equals)), equals
+
+
+@lru_cache(maxsize=512)
+def _by_equality(model: Any, names: tuple[str, ...]) -> Select[Any]:
+    mapped = inspect(model).all_orm_descriptors
+    for name in names:
+        if name not in mapped:
+            raise TypeError(f"{model.__name__} has no mapped attribute {name!r}")
+    return select(model).where(*(getattr(model, name) == bindparam(name) for name in names))
 
 
 @lru_cache(maxsize=512)
