@@ -28,10 +28,12 @@ from sqlalchemy import (
 from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.orm import InstanceState, InstrumentedAttribute, Mapper, ORMExecuteState, Session
 from sqlalchemy.orm.interfaces import ORMOption
+from sqlalchemy.util import greenlet_spawn
 
 from sqlawait.backends import Backend, backend_of
 from sqlawait.bulk import BulkRows
 from sqlawait.exceptions import NotFound, ReadOnly
+from sqlawait.inserts import store
 from sqlawait.paging import OffsetPage, Page, keyset
 from sqlawait.paging import offset as offset_query
 from sqlawait.shape import ShapedReads
@@ -164,9 +166,10 @@ class AsyncSession(ShapedReads):
             sqlalchemy.exc.IntegrityError: a constraint refused it.
         """
         instance = model(**values)
-        self.add(instance)
-        await self.flush()
-        await self._load_generated(instance)
+        if not await greenlet_spawn(store, self.sync_session, instance):
+            self.add(instance)
+            await self.flush()
+            await self._load_generated(instance)
         return instance
 
     async def update(self, instance: T, /, **values: Any) -> T:
