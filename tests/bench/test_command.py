@@ -43,11 +43,11 @@ def test_a_run_on_sqlite_writes_table_verdict_json_and_report(tmp_path: Path) ->
     assert "<svg" in report.read_text()
 
 
-ASYNC = ("usual", "moved", "verbs", "handwritten", "bare")
+ASYNC = ("usual", "moved", "verbs", "shaped", "handwritten", "bare")
 
 
 @pytest.mark.parametrize(
-    ("database", "names"), [("postgresql", ("sync", *ASYNC)), ("mysql", ("sync", "verbs"))]
+    ("database", "names"), [("postgresql", ("sync", *ASYNC)), ("mysql", ("sync", "verbs", "shaped"))]
 )
 def test_every_app_answers_alike(database: str, names: list[str], request: pytest.FixtureRequest) -> None:
     """All ways of serving the API give the same JSON, a written row included; afterwards no schema is left."""

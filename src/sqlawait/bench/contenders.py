@@ -76,7 +76,7 @@ CONTENDERS = {
     )
 }
 
-COMPARED = ("sync", "halfway", "usual", "moved", "verbs")
+COMPARED = ("sync", "halfway", "usual", "moved", "verbs", "shaped")
 """What ``sqlawait bench`` compares unless told otherwise."""
 
 NOTHING = Contender(
