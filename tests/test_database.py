@@ -220,6 +220,21 @@ async def test_a_statement_is_bounded(url: str) -> None:
         assert (await db.health()).ok
 
 
+async def test_a_stream_runs_for_as_long_as_its_rows_are_taken(url: str) -> None:
+    """The time-out of a statement bounds what the database does, not how slowly a client reads."""
+    rows = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)"
+        " SELECT a.i, 'x…………………………………………………………………………………………' FROM n a, n b"
+    )
+    streamed = text(rows).execution_options(stream_results=True, max_row_buffer=1000)
+    async with Database(url, timeouts=Timeouts(command=0.5)) as db, db.session(read_only=True) as session:
+        seen = 0
+        async for part in (await session.stream(streamed)).partitions(1000):
+            seen += len(part)
+            await asyncio.sleep(0.01)  # a client that reads slowly: for 0.9 s in all
+        assert seen == 90_000
+
+
 async def test_a_lock_is_bounded(db: Database) -> None:
     """A row that stays locked is a failure of that name after the lock time-out."""
     impatient = Database(db._url, timeouts=Timeouts(lock=1), pool_size=2, threads=1)

@@ -158,4 +158,9 @@ def option(connection: Connection, name: str, default: Any = None) -> Any:
     return connection.get_execution_options().get(name, default)
 
 
-__all__ = ["Backend", "Failure", "Timeouts", "option"]
+def is_stream(context: Any) -> bool:
+    """Whether an execution's rows are fetched as they are taken: it lasts as long as its reader wants."""
+    return bool(context.execution_options.get("stream_results"))
+
+
+__all__ = ["Backend", "Failure", "Timeouts", "is_stream", "option"]

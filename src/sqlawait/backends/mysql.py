@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.dml import Insert
 
-from sqlawait.backends.base import Backend, Failure, Timeouts, option
+from sqlawait.backends.base import Backend, Failure, Timeouts, is_stream, option
 from sqlawait.backends.read_ahead import bound_read_ahead
 
 # https://mariadb.com/kb/en/mariadb-error-codes/ and MySQL's list: they agree on these
@@ -102,6 +103,16 @@ class MySQL(Backend):
             finally:
                 cursor.close()
 
+        @event.listens_for(engine, "before_cursor_execute", retval=True)
+        def unbound_stream(
+            connection: Connection, _1: Any, statement: str, parameters: Any, context: Any, _2: bool
+        ) -> tuple[str, Any]:
+            # to the server a statement runs until its last row is taken
+            if is_stream(context):
+                dialect: Any = connection.dialect
+                statement = _unbounded(statement, mariadb=dialect.is_mariadb)
+            return statement, parameters
+
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
             if option(connection, _READ_ONLY):
@@ -143,6 +154,13 @@ class MySQL(Backend):
         statement = self.insert(table).values(values)
         names = update or [column.key for column in on]
         return statement.on_duplicate_key_update({name: statement.inserted[name] for name in names})
+
+
+def _unbounded(statement: str, *, mariadb: bool) -> str:
+    """The statement without the time-out of its session."""
+    if mariadb:
+        return f"SET STATEMENT max_statement_time = 0 FOR {statement}"
+    return re.sub(r"^\s*SELECT\b", "SELECT /*+ MAX_EXECUTION_TIME(4294967295) */", statement, count=1)
 
 
 def _settings(timeouts: Timeouts, *, mariadb: bool) -> list[str]:

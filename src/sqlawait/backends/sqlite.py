@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 import threading
 import time
@@ -18,7 +19,7 @@ from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.pool import ConnectionPoolEntry, ManagesConnection
 from sqlalchemy.util import await_only
 
-from sqlawait.backends.base import Backend, Failure, Timeouts, option
+from sqlawait.backends.base import Backend, Failure, Timeouts, is_stream, option
 from sqlawait.backends.sqlite_vectors import load_sqlite_vec
 
 # https://www.sqlite.org/rescode.html
@@ -205,11 +206,12 @@ def _bound_statements(engine: Engine, timeouts: Timeouts) -> None:
     # With retval=True SQLAlchemy calls it itself, without a wrapper that would hide whose it is.
     @event.listens_for(engine, "before_cursor_execute", retval=True)
     def set_deadline(
-        connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any
+        connection: Connection, _cursor: Any, statement: str, parameters: Any, context: Any, _many: bool
     ) -> tuple[str, Any]:
         deadline = connection.info.get(_DEADLINE)
         if deadline is not None:
-            deadline[0] = time.monotonic() + timeouts.command
+            # a stream runs for as long as its rows are taken
+            deadline[0] = math.inf if is_stream(context) else time.monotonic() + timeouts.command
         return statement, parameters
 
 
