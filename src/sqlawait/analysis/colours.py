@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,6 +52,7 @@ class Colours:
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
         self._trails: dict[Function, dict[Effect, Trail]] = {}
+        self._carriers: dict[str, set[Function]] = {}
 
     @cached_property
     def on_loop(self) -> dict[Function, tuple[Function, ...]]:
@@ -86,6 +88,28 @@ class Colours:
                     found.add(edge.target)
                     pending.append(edge.target)
         return found
+
+    @cached_property
+    def callers(self) -> dict[Function, set[Function]]:
+        """The functions that run each function."""
+        found: dict[Function, set[Function]] = {}
+        for function in self.calls.inference.project.functions:
+            for edge in self.calls.edges(function):
+                found.setdefault(edge.target, set()).add(function)
+        return found
+
+    def carriers(self, name: str, does: Callable[[Function], bool]) -> set[Function]:
+        """The functions that do something, themselves or by what they run; worked out once a ``name``."""
+        if name not in self._carriers:
+            found = {each for each in self.calls.inference.project.functions if does(each)}
+            pending = list(found)
+            while pending:
+                for caller in self.callers.get(pending.pop(), ()):
+                    if caller not in found:
+                        found.add(caller)
+                        pending.append(caller)
+            self._carriers[name] = found
+        return self._carriers[name]
 
     def effects(self, function: Function) -> dict[Effect, Trail]:
         """What running a plain function does to its thread, with one way there for each effect."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Iterator
 
 from sqlawait.analysis import Analysis
-from sqlawait.analysis.calls import Edge, Outward
+from sqlawait.analysis.calls import Edge
 from sqlawait.analysis.colours import Trail
 from sqlawait.analysis.declarations import Class, Function, last_name
 from sqlawait.analysis.library import Effect
@@ -88,43 +87,23 @@ def stub_method(analysis: Analysis, call: ast.Call) -> Function | None:
 
 def commits(analysis: Analysis, function: Function) -> bool:
     """Whether a function commits a session, itself or by what it calls."""
-    return function in _committing(analysis)
+
+    def does(each: Function) -> bool:
+        return any(outward.name.endswith("Session.commit") for outward in analysis.calls.outward(each))
+
+    return function in analysis.colours.carriers("commits", does)
 
 
 def executes(analysis: Analysis, function: Function) -> bool:
     """Whether a function sends a statement on an async session, itself or by what it calls."""
-    return function in _executing(analysis)
 
+    def does(each: Function) -> bool:
+        return any(
+            outward.function is not None and outward.function.is_async and outward.function.name in STATEMENTS
+            for outward in analysis.calls.outward(each)
+        )
 
-@lru_cache(maxsize=1)
-def _committing(analysis: Analysis) -> set[Function]:
-    return _coming_to(analysis, lambda each: each.name.endswith("Session.commit"))
-
-
-@lru_cache(maxsize=1)
-def _executing(analysis: Analysis) -> set[Function]:
-    return _coming_to(
-        analysis,
-        lambda each: each.function is not None and each.function.is_async and each.function.name in STATEMENTS,
-    )
-
-
-def _coming_to(analysis: Analysis, test: Callable[[Outward], bool]) -> set[Function]:
-    """The functions that make such a call, and all that come to one of them."""
-    callers: dict[Function, list[Function]] = {}
-    found: set[Function] = set()
-    for function in analysis.project.functions:
-        if any(test(each) for each in analysis.calls.outward(function)):
-            found.add(function)
-        for edge in analysis.calls.edges(function):
-            callers.setdefault(edge.target, []).append(function)
-    pending = list(found)
-    while pending:
-        for caller in callers.get(pending.pop(), ()):
-            if caller not in found:
-                found.add(caller)
-                pending.append(caller)
-    return found
+    return function in analysis.colours.carriers("executes", does)
 
 
 def in_greenlet(analysis: Analysis, function: Function | None) -> bool:
