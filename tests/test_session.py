@@ -144,6 +144,14 @@ async def test_bulk_insert_takes_a_generator(db: Database) -> None:
         assert await session.one(select(Counter.amount)) == Decimal("1.25")
 
 
+async def test_bulk_insert_is_part_of_its_transaction(db: Database) -> None:
+    """Rolled back with the rest, also where it is the transaction's first statement."""
+    async with db.session() as session:
+        await session.bulk_insert(User, [{"email": "a@example.com"}])
+        await session.rollback()
+        assert await session.count(User) == 0
+
+
 async def test_bulk_insert_refuses_uneven_rows(db: Database) -> None:
     """A row with other names than the first is named, and nothing is stored."""
     async with db.session() as session:

@@ -18,6 +18,8 @@ from anyio import CapacityLimiter, to_thread
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session
 
+from sqlawait.backends.guard import to_the_end
+
 T = TypeVar("T")
 
 
@@ -37,7 +39,8 @@ class Bridge:
         A thread cannot be stopped: a cancelled caller waits until ``work`` has come to its end.
         """
         # the thread's place first, then the connection: never more connections out than threads at work
-        async with self._threads, engine.connect() as connection:
+        async with self._threads:
+            connection = await engine.connect()
             loop = asyncio.get_running_loop()
             sync_connection = connection.sync_connection
 
@@ -46,7 +49,13 @@ class Bridge:
                     return work(session)
 
             # the limiter above has admitted this call; a limiter of one's own keeps anyio's default free
-            return await to_thread.run_sync(_drive, transaction, loop, limiter=CapacityLimiter(1))
+            try:
+                result = await to_thread.run_sync(_drive, transaction, loop, limiter=CapacityLimiter(1))
+            except BaseException:
+                await asyncio.shield(connection.close())
+                raise
+            await to_the_end(connection.close())
+            return result
 
 
 class _Waiting(greenlet.greenlet):

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import Session
 
 from sqlawait.backends import Timeouts, failure_of, guard, masked, resolve
+from sqlawait.backends.guard import to_the_end
 from sqlawait.bridge import Bridge
 from sqlawait.events import Observer
 from sqlawait.exceptions import ConfigurationError, SqlawaitError, WrongLoop
@@ -233,9 +234,13 @@ class Database:
             CommitUnknown: COMMIT was sent and its outcome never came back.
         """
         session = self.session(isolation_level=isolation_level, read_only=read_only, deferred=deferred)
-        async with session:
+        try:
             yield session
-            await session.commit()
+            await session.flush()
+        except BaseException:
+            await asyncio.shield(session.close())
+            raise
+        await to_the_end(_finish(session))
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[AsyncSession]:
@@ -357,6 +362,11 @@ class Database:
         self._bridge = None
         self._lane = Lane()
         self._binds = {}
+
+
+async def _finish(session: AsyncSession) -> None:
+    async with session:
+        await session.commit()
 
 
 def _running_loop() -> weakref.ref[asyncio.AbstractEventLoop] | None:

@@ -67,7 +67,7 @@ def _finish_commits(dialect: Dialect, backend: Backend) -> None:
             commit(connection)  # nothing to commit: no outcome that could be unknown
             return
         try:
-            await_only(_to_the_end(greenlet_spawn(commit, connection)))
+            await_only(to_the_end(greenlet_spawn(commit, connection)))
         except Exception as error:
             if backend.refused(error):
                 raise
@@ -76,11 +76,12 @@ def _finish_commits(dialect: Dialect, backend: Backend) -> None:
     dialect.do_commit = do_commit  # type: ignore[method-assign, assignment] # every commit passes here
 
 
-async def _to_the_end(work: Awaitable[T]) -> T:
+async def to_the_end(work: Awaitable[T]) -> T:
     """Await ``work`` to its end even when the caller is cancelled meanwhile.
 
-    Once COMMIT is on its way the database decides; a cancellation that arrives after that is too late. The
-    outcome is returned, not the cancellation: "committed" must not be told as an error.
+    Once COMMIT is on its way the database decides; a cancellation that arrives after that is too late, also
+    while the session is being closed. The outcome is returned, not the cancellation: "committed" must not be
+    told as an error.
     """
     task = asyncio.ensure_future(work)
     ended = asyncio.Event()  # a third of what asyncio.wait and asyncio.shield cost
@@ -96,3 +97,6 @@ async def _to_the_end(work: Awaitable[T]) -> T:
 def _reason(error: BaseException, timeout: str) -> str:
     # the text of an OSError may name hosts and ports, never a password
     return timeout if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
+
+
+__all__ = ["guard", "to_the_end"]

@@ -59,7 +59,7 @@ _CODES = {
     927: Failure.AWAY,  # idle in transaction for too long
 }
 
-_READ_ONLY = "sqlawait_read_only"
+_TRANSACTION = "sqlawait_transaction"
 _IN_TRANSACTION = 0x0001
 """SERVER_STATUS_IN_TRANS of the protocol."""
 
@@ -115,20 +115,27 @@ class MySQL(Backend):
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
-            if option(connection, _READ_ONLY):
-                connection.exec_driver_sql("START TRANSACTION READ ONLY")
+            characteristics = option(connection, _TRANSACTION)
+            if characteristics:
+                connection.exec_driver_sql(f"SET TRANSACTION {characteristics}")
 
     def options(self, *, isolation_level: str | None, read_only: bool, deferred: bool) -> dict[str, Any]:
-        """Isolation is the connection's, set on check-out and reset on return."""
+        """Of the next transaction only.
+
+        SQLAlchemy would set the connection at check-out, and back on return: two more round trips, and
+        a connection that is lost when the task is cancelled in the first.
+        """
         del deferred
-        chosen: dict[str, Any] = {_READ_ONLY: True} if read_only else {}
-        if isolation_level:
-            chosen["isolation_level"] = isolation_level
-        return chosen
+        if isolation_level and isolation_level.upper() == "AUTOCOMMIT":
+            return {"isolation_level": isolation_level}
+        characteristics = [f"ISOLATION LEVEL {isolation_level}"] if isolation_level else []
+        if read_only:
+            characteristics.append("READ ONLY")
+        return {_TRANSACTION: ", ".join(characteristics)} if characteristics else {}
 
     def reader_options(self) -> dict[str, Any]:
         """Each statement reads its own snapshot."""
-        return {"isolation_level": "AUTOCOMMIT"}
+        return self.options(isolation_level="READ COMMITTED", read_only=True, deferred=False)
 
     def failure(self, error: BaseException) -> Failure | None:
         """By the server's error number, the first of the driver's arguments."""

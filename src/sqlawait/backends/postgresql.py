@@ -142,6 +142,10 @@ class PostgreSQL(Backend):
         driver: Any = raw.driver_connection
         names = [column.name for column in columns]
         dbapi: Any = connection.dialect.dbapi
+        if not self.in_transaction(driver):
+            await connection.exec_driver_sql(
+                "SELECT 1"
+            )  # SQLAlchemy sends BEGIN with a first statement of its own
         try:
             try:
                 await driver.copy_records_to_table(

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 import aiosqlite
+from aiosqlite.core import _STOP_RUNNING_SENTINEL
 from sqlalchemy import URL, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection, Engine
@@ -175,6 +176,7 @@ def _set_up_connections(engine: Engine, timeouts: Timeouts) -> None:
         finally:
             cursor.close()
         driver: Any = entry.driver_connection
+        setattr(driver, _DEADLINE, deadline)
         raw = driver._connection  # aiosqlite has no public way to set a progress handler
         raw.set_progress_handler(lambda: time.monotonic() > deadline[0], _STEPS_BETWEEN_LOOKS)
         load_sqlite_vec(raw)
@@ -218,6 +220,16 @@ def _bound_statements(engine: Engine, timeouts: Timeouts) -> None:
 def _leave_nothing_behind(engine: Engine) -> None:
     ending: list[threading.Thread] = []
 
+    roll_back_always = engine.dialect.do_rollback
+
+    def roll_back_if_open(connection: Any) -> None:
+        # a hop to the thread that is not made is also one in which a committed transaction cannot be cancelled
+        driver = connection.driver_connection
+        if driver._connection is not None and driver.in_transaction:
+            roll_back_always(connection)
+
+    engine.dialect.do_rollback = roll_back_if_open  # type: ignore[method-assign, assignment] # every way ends there
+
     @event.listens_for(engine, "reset")
     def roll_back(connection: DBAPIConnection, *_: Any) -> None:
         # SQLAlchemy takes a failed COMMIT for the end of the transaction; SQLite keeps it open, and the
@@ -225,19 +237,25 @@ def _leave_nothing_behind(engine: Engine) -> None:
         if connection.driver_connection.in_transaction:
             connection.rollback()
 
-    @event.listens_for(engine, "invalidate")
-    def release_lock(connection: DBAPIConnection, *_: Any) -> None:
-        # a task cancelled in mid-statement leaves it running in aiosqlite's thread, and its write lock held
-        # until the thread closes the connection: stop the statement, and queue the roll-back behind it
+    def terminate(connection: Any) -> None:
+        # A task cancelled in mid-statement leaves it running in aiosqlite's thread, its write lock held: stop
+        # the statement, and let the thread end the connection behind it. SQLAlchemy's own way waits for the
+        # thread, and for ever if it is cancelled once more meanwhile.
         driver = connection.driver_connection
-        raw = driver._connection
-        if raw is not None:
-            with suppress(sqlite3.ProgrammingError):  # closed meanwhile
-                raw.interrupt()
-            # an older aiosqlite insists on a future to tell the outcome to
-            told = asyncio.get_running_loop().create_future()
-            driver._tx.put_nowait((told, lambda: _roll_back(raw)))
-            ending.append(_thread_of(driver))
+        raw, driver._connection = driver._connection, None
+        if raw is None:
+            return
+        driver._running = False
+        # not interrupt(): while any statement has rows left, that would stop the roll-back too
+        getattr(driver, _DEADLINE, [0])[0] = 0
+        # an older aiosqlite insists on a future to tell the outcome to, and on a word of its own to stop
+        told = asyncio.get_running_loop().create_future()
+        driver._tx.put_nowait((told, lambda: _end(raw)))
+        if hasattr(driver, "_stop_running"):
+            driver._stop_running()
+        ending.append(_thread_of(driver))
+
+    engine.dialect.do_terminate = terminate  # type: ignore[method-assign, assignment] # no other way waits for nothing
 
     @event.listens_for(engine, "engine_disposed")
     def wait_for_threads(engine: Engine) -> None:
@@ -249,6 +267,9 @@ def _leave_nothing_behind(engine: Engine) -> None:
                 await_only(asyncio.to_thread(thread.join, _LAST_WORDS))
 
 
-def _roll_back(raw: sqlite3.Connection) -> None:
+def _end(raw: sqlite3.Connection) -> object:
     with suppress(sqlite3.Error):
         raw.rollback()
+    with suppress(sqlite3.Error):
+        raw.close()
+    return _STOP_RUNNING_SENTINEL
