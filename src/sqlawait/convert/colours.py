@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 
 from sqlawait.analysis.declarations import Function, last_name
@@ -55,6 +55,7 @@ ASYNC_DUNDERS = {
     "__iter__": "__aiter__",
 }
 BARRIER_BASES = {
+    "Consumer", "Broker", "Worker", "ModelView", "HttpUser", "TestCase",
     "Task",
     "Thread",
     "Process",
@@ -90,6 +91,8 @@ class Colours:
     touching: set[Function] = field(default_factory=set)
     """Functions that have anything to do with the database."""
 
+    stuck: set[Function] = field(default_factory=set)
+    """Functions that async code reaches, that wait, and that cannot be coroutine functions."""
     changed: set[Function] = field(default_factory=set)
     """Converted functions whose body is not what it was."""
 
@@ -128,6 +131,10 @@ class Painter:
         colours.touching = self._touching(colours)
         asynchronous, synchronous = self._roots(colours)
         colours.converted = self._reach(asynchronous, colours)
+        colours.stuck = self._stuck(colours)
+        if colours.stuck:
+            synchronous |= colours.stuck
+            colours.converted = self._reach(asynchronous, colours, without=colours.stuck)
         colours.kept = self._reach(synchronous, colours)
         colours.awaited = self._awaited(colours)
         colours.changed = self._changed(colours)
@@ -306,12 +313,27 @@ class Painter:
 
     # -- where it goes -----------------------------------------------------------------------------------------
 
-    def _reach(self, roots: Iterable[Function], colours: Colours) -> set[Function]:
+    def _stuck(self, colours: Colours) -> set[Function]:
+        waiting = {f for f in colours.converted if any(w.waits or w.kind == "with" for w in colours.units[f].uses.waits)}
+        pending = list(waiting)
+        while pending:
+            function = pending.pop()
+            if self.cannot_await(function):
+                continue
+            for unit in self.called[function]:
+                if unit.function in colours.converted and unit.function not in waiting:
+                    waiting.add(unit.function)
+                    pending.append(unit.function)
+        return {each for each in waiting if self.cannot_await(each)}
+
+    def _reach(
+        self, roots: Iterable[Function], colours: Colours, *, without: Container[Function] = ()
+    ) -> set[Function]:
         found: set[Function] = set()
         pending = [each for each in roots if each in colours.touching]
         while pending:
             function = pending.pop()
-            if function in found or function not in colours.units:
+            if function in found or function not in colours.units or function in without:
                 continue
             found.add(function)
             unit = colours.units[function]

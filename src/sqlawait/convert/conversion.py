@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlawait.analysis.declarations import Binding, Class, Function
 from sqlawait.analysis.inference import Inference
 from sqlawait.analysis.project import Module, Progress, Project
+from sqlawait.analysis.types import members
 
 from .colours import Colours, Painter
 from .context import Context, Refusal
@@ -120,6 +121,9 @@ class Conversion:
         for function in self.colours.units:
             if function.module is not module:
                 continue
+            if function in self.colours.stuck:
+                reason = f"{function.qualname} waits for the database and cannot be a coroutine function"
+                context.refuse(function.node.body[0], Refusal("SAW305", reason))
             if function in self.colours.converted:
                 self._function(function, context)
                 if function in self.colours.twins and not self._inside_twin(function):
@@ -140,12 +144,6 @@ class Conversion:
     def _function(self, function: Function, context: Context) -> None:
         unit = self.colours.units[function]
         awaited = function in self.colours.awaited
-        if self.painter.cannot_await(function):
-            for wait in unit.uses.waits:
-                if wait.waits:
-                    reason = f"{function.qualname} waits for the database and cannot be a coroutine function"
-                    context.refuse(wait.node, Refusal("SAW305", reason))
-                    return
         rewrite_definition(function, awaited, context)
         self._take(self._steps(function, context), context)
 
@@ -275,6 +273,9 @@ class Conversion:
         if isinstance(node, ast.Attribute):
             end = edits.end(node)
             edits.replace(end - len(node.attr.encode()), end, name)
+            for owner in members(self.facts.type_of(node.value)):
+                if isinstance(owner.decl, Module):
+                    self._export(owner.decl, node.attr, name)
             return
         for binding in self.facts.inference.names.reaching(node):
             if isinstance(binding.node, ast.alias):
@@ -284,9 +285,26 @@ class Conversion:
                 if binding.scope.parent is not None:
                     original = binding.node.asname or binding.node.name
                     edits.replace_node(binding.node, f"{name} as {original}")
+                    self._export_from(statement, context.module, binding.node.name, name)
                     return
+                self._export_from(statement, context.module, binding.node.name, name)
                 context.imports[("." * statement.level + (statement.module or ""), name)] = name
         edits.replace_node(node, name)
+
+    def _export_from(self, statement: ast.ImportFrom, importer: Module, original: str, name: str) -> None:
+        module = self.project.find_module(statement.module or "", importer, statement.level)
+        if module is not None:
+            self._export(module, original, name)
+
+    def _export(self, module: Module, original: str, name: str) -> None:
+        """Where a module only passes a name on, let it pass the twin's on too."""
+        for binding in module.scope.bindings.get(original, ()):
+            statement = self.facts.parent(binding.node)
+            if isinstance(binding.node, ast.alias) and isinstance(statement, ast.ImportFrom) and not module.stub:
+                key = ("." * statement.level + (statement.module or ""), name)
+                if key not in self._context(module).imports:
+                    self._context(module).imports[key] = name
+                    self._export_from(statement, module, binding.node.name, name)
 
     def _resources(self, module: Module, context: Context) -> None:
         for resource in self.resources.values():
@@ -295,7 +313,8 @@ class Conversion:
             if resource.synchronous:
                 self._resource_twin(resource, context)
             try:
-                rewrite_factory(resource.call, resource.kind, context, self.options.drivers)
+                if isinstance(resource.call, ast.Call):
+                    rewrite_factory(resource.call, resource.kind, context, self.options.drivers)
                 if isinstance(resource.binding.node, ast.AnnAssign):
                     rewrite_annotation(resource.binding.node.annotation, context)
             except Refusal as refusal:
@@ -398,7 +417,7 @@ def _with_helper(source: str, helper: str) -> str:
         elif line:
             break
     edits = Edits(source)
-    edits.insert_line(line + 1, f"\n{helper}\n")
+    edits.insert_line(line + 1, f"\n{helper}")
     return edits.apply()
 
 

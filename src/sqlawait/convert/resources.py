@@ -21,7 +21,8 @@ class Resource:
     binding: Binding
     module: Module
     kind: str
-    call: ast.Call
+    call: ast.expr
+    """The expression that makes it, or names another one."""
     uses: list[tuple[ast.expr, Function | None]] = field(default_factory=list)
     """Where it is named, and in which function; None at the top of a module."""
     asynchronous: bool = False
@@ -51,9 +52,23 @@ def find_resources(facts: Facts, colours: Colours, skip: set[Module]) -> dict[Bi
                     kind = kind_of(value, facts)
                     if kind:
                         found[binding] = Resource(binding, module, kind, value)
+    _aliases_of(facts, found, skip)
     _uses(facts, found, skip)
     _kinds(facts, colours, found)
     return found
+
+
+def _aliases_of(facts: Facts, found: dict[Binding, Resource], skip: set[Module]) -> None:
+    """Names that are given to a resource: ``Session = SessionLocal``."""
+    for _ in range(3):
+        for module in facts.project.modules.values():
+            for bindings in module.scope.bindings.values() if module not in skip else ():
+                for binding in bindings:
+                    value = binding.value
+                    if binding in found or binding.kind != "assign" or not isinstance(value, ast.Name | ast.Attribute):
+                        continue
+                    if any(isinstance(d, Binding) and d in found for d in facts.inference.names.definitions(value)):
+                        found[binding] = Resource(binding, module, "alias", value)
 
 
 def _uses(facts: Facts, found: dict[Binding, Resource], skip: set[Module]) -> None:
@@ -127,8 +142,10 @@ def is_listener(node: ast.expr, facts: Facts) -> bool:
 
 def _maker_around(node: ast.expr, facts: Facts, found: dict[Binding, Resource]) -> Resource | None:
     calls = {resource.call: resource for resource in found.values()}
+    if node in calls:
+        return calls[node]
     for parent in facts.project.ancestors(node):
-        if isinstance(parent, ast.Call) and parent in calls:
+        if isinstance(parent, ast.expr) and parent in calls:
             return calls[parent]
         if isinstance(parent, ast.stmt):
             return None
