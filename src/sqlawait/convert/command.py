@@ -46,7 +46,7 @@ def convert(request: Request, say: Callable[[str], None], progress: Progress | N
     project = Project.load([root], progress=progress)
     drivers = Drivers(postgresql=request.driver) if request.driver else Drivers()
     options = Options(tests=request.tests, drivers=drivers, selected=_selected(project, request.only))
-    result = Conversion(project, options, progress=progress).run()
+    result = Conversion(project, options, root=root, progress=progress).run()
     result.notes += [f"{broken.path}: {broken.reason}; it was left as it is" for broken in project.broken]
     update_requirements(root, result, drivers)
     seconds = time.monotonic() - started

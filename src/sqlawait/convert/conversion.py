@@ -24,6 +24,7 @@ from .rewrites.awaits import on_sync_engine, rewrite_wait, rewrite_with
 from .rewrites.calls import rewrite_call, rewrite_handed
 from .rewrites.definitions import rewrite_annotation, rewrite_definition
 from .rewrites.factories import rewrite_factory
+from .rewrites.loading import Loading
 from .rewrites.query import rewrite_query
 from .waits import Wait
 
@@ -77,8 +78,11 @@ def is_test(module: Module) -> bool:
 class Conversion:
     """Converts one code base."""
 
-    def __init__(self, project: Project, options: Options, *, progress: Progress | None = None) -> None:
+    def __init__(
+        self, project: Project, options: Options, *, root: Path | None = None, progress: Progress | None = None
+    ) -> None:
         self.project = project
+        self.root = root or Path()
         self.progress = progress
         self.options = options
         self.facts = Facts(project, Inference(project))
@@ -95,6 +99,8 @@ class Conversion:
             if self.progress is not None:
                 self.progress("converting", number, len(modules))
             self._module(module)
+        if self.colours.awaited:
+            self._load()
         result = Result(
             functions=len([each for each in self.colours.awaited if not each.is_async]),
             twins=len(self.colours.twins),
@@ -132,6 +138,20 @@ class Conversion:
                 self._rename([*function.own_nodes], context.edits, context)
         self._resources(module, context)
         self._top(module, context)
+
+    def _load(self) -> None:
+        """Load what can no longer be loaded when it is read."""
+        loading = Loading(self.facts, self.colours, self.root, self.skipped)
+        for relationship in loading.reached():
+            assert relationship.node is not None
+            module = self.project.module_of(relationship.node)
+            if module.checked and module not in self.skipped:
+                loading.rewrite(relationship, self._context(module))
+        for cls in self.project.classes:
+            if cls.module.checked and cls.module not in self.skipped:
+                loading.computed(cls, self._context(cls.module).edits)
+        for function in self.colours.awaited:
+            loading.refresh_new(function, self._context(function.module))
 
     def _inside_twin(self, function: Function) -> bool:
         outer = function.outer
