@@ -33,6 +33,8 @@ class Context:
     edits: Edits
     imports: dict[tuple[str, str], str] = field(default_factory=dict)
     """What the file will need: (module, name) and the name that it goes by in the file."""
+    stars: set[str] = field(default_factory=set)
+    """Modules that are imported whole."""
     helpers: set[str] = field(default_factory=set)
     """Functions of ours that the file will define."""
     todos: list[tuple[int, str, str]] = field(default_factory=list)

@@ -17,7 +17,7 @@ from .context import Context, Refusal
 from .drivers import HELPER, Drivers
 from .edits import Edits
 from .facts import Facts
-from .imports import add_imports, remove_unused
+from .imports import add_imports, add_star, remove_unused
 from .kinds import kind_of
 from .resources import Resource, find_resources, is_listener
 from .rewrites.awaits import on_sync_engine, rewrite_wait, rewrite_with
@@ -26,6 +26,7 @@ from .rewrites.definitions import rewrite_annotation, rewrite_definition
 from .rewrites.factories import rewrite_factory
 from .rewrites.loading import Loading
 from .rewrites.query import rewrite_query
+from .rewrites.suite import BRIDGE, NAME, Suite, import_of_bridge, place_bridge
 from .waits import Wait
 
 Step = tuple[int, Callable[[], None], ast.AST]
@@ -91,6 +92,7 @@ class Conversion:
         self.skipped = {m for m in project.modules.values() if is_test(m)}
         self.resources = find_resources(self.facts, self.colours, self.skipped)
         self.contexts: dict[Module, Context] = {}
+        self.added: dict[Path, str] = {}
 
     def run(self) -> Result:
         """Work out all changes."""
@@ -101,11 +103,14 @@ class Conversion:
             self._module(module)
         if self.colours.awaited:
             self._load()
+        if self.options.tests and self.colours.awaited:
+            self._suite()
         result = Result(
             functions=len([each for each in self.colours.awaited if not each.is_async]),
             twins=len(self.colours.twins),
             lines=sum(module.source.count("\n") for module in self.project.modules.values()),
         )
+        result.changes.update({path: ("", text) for path, text in self.added.items()})
         for module, context in self.contexts.items():
             after = self._finish(module, context)
             if after != module.source:
@@ -138,6 +143,28 @@ class Conversion:
                 self._rename([*function.own_nodes], context.edits, context)
         self._resources(module, context)
         self._top(module, context)
+
+    def _suite(self) -> None:
+        """Convert the test suite."""
+        tests = [module for module in self.skipped if module.checked]
+        suite = Suite(self.facts, self.colours, self.resources, self.options.drivers)
+        bridge = suite.needs_bridge(tests)
+        for module in tests:
+            suite.rewrite(module, self._context(module), bridge=bridge)
+        if not bridge:
+            return
+        path, conftest = place_bridge(tests)
+        for module in tests:
+            context = self._context(module)
+            source = import_of_bridge(module, path, self.project.modules)
+            context.imports = {(source if key[0] == NAME else key[0], key[1]): v for key, v in context.imports.items()}
+            if module is conftest:
+                context.stars.add(source)
+        self.added[path] = BRIDGE.read_text(encoding="utf-8")
+        if conftest is None:
+            start = path.parent / "conftest.py"
+            package = (path.parent / "__init__.py") in self.project.modules
+            self.added[start] = f"from {'.' if package else ''}{NAME} import *  # noqa: F403\n"
 
     def _load(self) -> None:
         """Load what can no longer be loaded when it is read."""
@@ -390,11 +417,13 @@ class Conversion:
 
     def _finish(self, module: Module, context: Context) -> str:
         after = context.edits.apply()
-        if after == module.source and not context.imports:
+        if after == module.source and not context.imports and not context.stars:
             return after
         if "async_url" in context.helpers:
             after = _with_helper(after, HELPER.replace("{drivers}", self.options.drivers.table))
         after = add_imports(after, dict(context.imports.items()))
+        for source in context.stars:
+            after = add_star(after, source)
         exported = self._imported_from(module)
         after = remove_unused(module.source, after, exported=exported)
         ast.parse(after)

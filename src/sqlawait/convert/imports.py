@@ -40,6 +40,14 @@ def add_imports(source: str, needed: dict[tuple[str, str], str]) -> str:
     return edits.apply()
 
 
+def add_star(source: str, module: str) -> str:
+    """Add ``from module import *`` behind the imports."""
+    tree = ast.parse(source)
+    edits = Edits(source)
+    edits.insert_line(_import_end(tree) + 1, f"from {module} import *  # noqa: F403\n")
+    return edits.apply()
+
+
 def _import_of(tree: ast.Module, module: str) -> ast.ImportFrom | None:
     for node in tree.body:
         if not isinstance(node, ast.ImportFrom) or any(alias.name == "*" for alias in node.names):

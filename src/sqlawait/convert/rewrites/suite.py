@@ -1,0 +1,245 @@
+"""The test suite: sync tests stay sync, and reach the async application through a small bridge beside them.
+
+Calls of functions that became async are waited for; sessions, engines and connections are handed over as their
+async counterparts and taken back as the sync ones inside; overrides of dependencies give the async session.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from sqlawait.analysis.declarations import Binding, Class, Function, last_name
+from sqlawait.analysis.project import Module
+from sqlawait.analysis.types import members
+from sqlawait.convert.colours import Colours
+from sqlawait.convert.context import Context
+from sqlawait.convert.drivers import Drivers, async_url
+from sqlawait.convert.facts import Facts
+from sqlawait.convert.kinds import kind_of
+from sqlawait.convert.resources import Resource
+
+BRIDGE = Path(__file__).parent.parent / "async_bridge.stub"
+NAME = "async_bridge"
+MOCKS = {"MagicMock", "Mock"}
+SESSION_ATTRIBUTES = {"commit", "rollback", "execute", "scalars", "scalar", "get", "refresh", "flush", "add", "query", "delete"}
+
+
+class Suite:
+    """Rewrites the files of a test suite."""
+
+    def __init__(self, facts: Facts, colours: Colours, resources: dict[Binding, Resource], drivers: Drivers) -> None:
+        self.facts = facts
+        self.colours = colours
+        self.resources = resources
+        self.drivers = drivers
+        self.changed = {each for each in colours.converted if each in colours.changed or each in colours.awaited}
+
+    def needs_bridge(self, modules: list[Module]) -> bool:
+        """Whether the tests reach into the application by more than requests."""
+        for module in modules:
+            for node in ast.walk(module.tree):
+                if isinstance(node, ast.Call) and self._reaches(node):
+                    return True
+                if isinstance(node, ast.Attribute) and node.attr == "dependency_overrides" and self._overrides(node):
+                    return True
+                if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load) and self._resource(node):
+                    return True
+        return False
+
+    def rewrite(self, module: Module, context: Context, *, bridge: bool) -> None:
+        """Rewrite one file."""
+        nodes = sorted(
+            (n for n in ast.walk(module.tree) if isinstance(n, ast.expr) and hasattr(n, "lineno")),
+            key=lambda n: (n.end_lineno or 0) * 10000 + (n.end_col_offset or 0) - n.lineno * 10000 - n.col_offset,
+        )
+        for node in nodes:
+            if isinstance(node, ast.Call):
+                self._mock(node, context)
+                self._patch(node, context)
+                if bridge:
+                    self._call(node, context)
+                    self._engine(node, context)
+            elif bridge and isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
+                if self._resource(node) and not self._is_patched(node):
+                    context.edits.wrap_node(node, f"{self._bridge('synchronous', context)}(", ")")
+            if bridge and isinstance(node, ast.Attribute) and node.attr == "dependency_overrides":
+                self._override(node, context)
+
+    def _bridge(self, name: str, context: Context) -> str:
+        """Import a name of the bridge; the source is settled when it is known where the file goes."""
+        return context.need(NAME, name)
+
+    # -- calls ---------------------------------------------------------------------------------------------------
+
+    def _targets(self, call: ast.Call) -> list[Function]:
+        return [each for each in self.facts.targets(call)]
+
+    def _reaches(self, call: ast.Call) -> bool:
+        return any(each in self.changed or self._takes(call, each) for each in self._targets(call))
+
+    def _takes(self, call: ast.Call, target: Function) -> bool:
+        """Whether a function of the application is given a session, an engine or a connection."""
+        return target in self.colours.converted and any(map(self._is_handle, [*call.args, *(k.value for k in call.keywords)]))
+
+    def _is_handle(self, node: ast.expr) -> bool:
+        facts = self.facts
+        return facts.is_session(node) or facts.is_engine(node) or facts.is_connection(node)
+
+    def _of_application(self, target: Function) -> bool:
+        return target in self.colours.converted
+
+    def _call(self, call: ast.Call, context: Context) -> None:
+        targets = self._targets(call)
+        if not targets or not all(self._of_application(each) for each in targets):
+            return
+        for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
+            if not isinstance(argument, ast.Starred) and self._is_handle(argument):
+                context.edits.wrap_node(argument, f"{self._bridge('asynchronous', context)}(", ")")
+        awaited = [each for each in targets if each in self.colours.awaited and each.name != "__init__" and not each.is_async]
+        if awaited and len(awaited) == len(targets):
+            self._wait(call, awaited, context)
+        if self._gives_handle(call):
+            context.edits.wrap_node(call, f"{self._bridge('synchronous', context)}(", ")")
+
+    def _gives_handle(self, call: ast.Call) -> bool:
+        return self._is_handle(call) or any(
+            each.kind == "instance" and self.facts.inference.is_a(each, "sqlalchemy.orm.sessionmaker")
+            for each in members(self.facts.type_of(call))
+        )
+
+    def _wait(self, call: ast.Call, awaited: list[Function], context: Context) -> None:
+        if any(each.yields for each in awaited):
+            parent = self.facts.parent(call)
+            if isinstance(parent, ast.Call) and last_name(parent.func) == "next":
+                context.edits.replace_node(parent.func, "anext")
+                context.edits.wrap_node(parent, f"{self._bridge('wait', context)}(", ")")
+            elif isinstance(parent, ast.withitem):
+                context.edits.wrap_node(call, f"{self._bridge('entered', context)}(", ")")
+            return
+        function = self.facts.project.function_of(call)
+        if isinstance(self.facts.parent(call), ast.Await):
+            return
+        if function is not None and function.is_async:
+            if self.facts.needs_parentheses(call):
+                context.edits.wrap_node(call, "(await ", ")")
+            else:
+                context.edits.wrap_node(call, "await ", "")
+        else:
+            context.edits.wrap_node(call, f"{self._bridge('wait', context)}(", ")")
+
+    def _engine(self, call: ast.Call, context: Context) -> None:
+        """An engine of the suite's own goes through the async driver too, so that its sessions can be shared."""
+        if kind_of(call, self.facts) != "engine" or last_name(call.func) != "create_engine":
+            return
+        context.edits.replace_node(call.func, context.need("sqlalchemy.ext.asyncio", "create_async_engine"))
+        url = call.args[0] if call.args else next((k.value for k in call.keywords if k.arg == "url"), None)
+        if url is not None:
+            async_url(url, context, self.drivers)
+        context.edits.wrap_node(call, "", ".sync_engine")
+
+    # -- names ---------------------------------------------------------------------------------------------------
+
+    def _resource(self, node: ast.Name | ast.Attribute) -> bool:
+        for definition in self.facts.inference.names.definitions(node):
+            if isinstance(definition, Binding):
+                resource = self.resources.get(definition)
+                if resource is not None and resource.asynchronous:
+                    return self._definition_elsewhere(node, resource)
+        return False
+
+    def _definition_elsewhere(self, node: ast.expr, resource: Resource) -> bool:
+        return self.facts.project.module_of(node) is not resource.module
+
+    def _is_patched(self, node: ast.expr) -> bool:
+        """Whether a name is only named to be replaced."""
+        parent = self.facts.parent(node)
+        return isinstance(parent, ast.Call) and last_name(parent.func) in ("setattr", "object") and node in parent.args[:1]
+
+    # -- overrides and mocks -------------------------------------------------------------------------------------
+
+    def _overrides(self, node: ast.Attribute) -> bool:
+        return self._overriding(node) is not None
+
+    def _overriding(self, node: ast.Attribute) -> ast.expr | None:
+        """The override that is put in the place of a converted dependency."""
+        subscript = self.facts.parent(node)
+        if not isinstance(subscript, ast.Subscript):
+            return None
+        statement = self.facts.parent(subscript)
+        if not isinstance(statement, ast.Assign) or subscript not in statement.targets:
+            return None
+        replaced = self.facts.type_of(subscript.slice).decl
+        return statement.value if isinstance(replaced, Function) and replaced in self.colours.converted else None
+
+    def _override(self, node: ast.Attribute, context: Context) -> None:
+        value = self._overriding(node)
+        if value is not None:
+            context.edits.wrap_node(value, f"{self._bridge('override', context)}(", ")")
+
+    def _mock(self, call: ast.Call, context: Context) -> None:
+        """A mock in the place of a session knows which of the session's methods are coroutines."""
+        if last_name(call.func) not in MOCKS or call.args or call.keywords:
+            return
+        statement = self.facts.parent(call)
+        if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+            return
+        target = statement.targets[0]
+        if not isinstance(target, ast.Name) or not self._stands_for_session(call, target.id):
+            return
+        end = context.edits.end(call) - 1
+        context.edits.replace(end, end, f"spec={context.need('sqlalchemy.ext.asyncio', 'AsyncSession')}")
+
+    def _patch(self, call: ast.Call, context: Context) -> None:
+        """A patched session factory gives mocks that know which methods are coroutines."""
+        if last_name(call.func) != "patch" or len(call.args) != 1 or call.keywords:
+            return
+        target = call.args[0]
+        if not isinstance(target, ast.Constant) or not isinstance(target.value, str):
+            return
+        name = target.value.rpartition(".")[2]
+        if any(r.name == name and r.asynchronous and r.kind in ("maker", "scoped") for r in self.resources.values()):
+            mock = context.need("unittest.mock", "MagicMock")
+            session = context.need("sqlalchemy.ext.asyncio", "AsyncSession")
+            end = context.edits.end(target)
+            context.edits.replace(end, end, f", return_value={mock}(spec={session})")
+
+    def _stands_for_session(self, call: ast.Call, name: str) -> bool:
+        function = self.facts.project.function_of(call)
+        if function is None:
+            return False
+        used = {
+            node.attr
+            for node in function.own_nodes
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
+        }
+        return bool(used & SESSION_ATTRIBUTES) and ("session" in name.lower() or name.lower() in ("db", "mock_db"))
+
+
+def place_bridge(modules: list[Module]) -> tuple[Path, Module | None]:
+    """Where the bridge goes, and the conftest that starts it: the outermost one of the suite."""
+    conftests = sorted((m for m in modules if m.path.name == "conftest.py"), key=lambda m: len(m.path.parts))
+    if conftests:
+        return conftests[0].path.parent / f"{NAME}.py", conftests[0]
+    folders = sorted({m.path.parent for m in modules if m.path.name.startswith("test")}, key=lambda p: len(p.parts))
+    return folders[0] / f"{NAME}.py", None
+
+
+def import_of_bridge(module: Module, bridge: Path, project_modules: dict[Path, Module]) -> str:
+    """How a file of the suite names the bridge in an import."""
+    package = (bridge.parent / "__init__.py") in project_modules
+    if not package:
+        return NAME
+    here, there = module.path.parent, bridge.parent
+    if (here / "__init__.py") in project_modules and here.is_relative_to(there):
+        ups = len(here.relative_to(there).parts)
+        return "." * (ups + 1) + NAME
+    parts = [there.name]
+    above = there.parent
+    while (above / "__init__.py") in project_modules:
+        parts.insert(0, above.name)
+        above = above.parent
+    return ".".join([*parts, NAME])
+
+
+__all__ = ["BRIDGE", "NAME", "Class", "Suite", "import_of_bridge", "place_bridge"]
