@@ -55,7 +55,12 @@ ASYNC_DUNDERS = {
     "__iter__": "__aiter__",
 }
 BARRIER_BASES = {
-    "Consumer", "Broker", "Worker", "ModelView", "HttpUser", "TestCase",
+    "Consumer",
+    "Broker",
+    "Worker",
+    "ModelView",
+    "HttpUser",
+    "TestCase",
     "Task",
     "Thread",
     "Process",
@@ -275,6 +280,8 @@ class Painter:
             return False
         if any(_name(decorator) in UNAWAITED for decorator in function.decorators):
             return True
+        if self.is_barrier(function) and function.cls is not None:
+            return True
         special = function.name.startswith("__") and function.name.endswith("__")
         return function.cls is not None and special and function.name not in ASYNC_DUNDERS
 
@@ -314,7 +321,11 @@ class Painter:
     # -- where it goes -----------------------------------------------------------------------------------------
 
     def _stuck(self, colours: Colours) -> set[Function]:
-        waiting = {f for f in colours.converted if any(w.waits or w.kind == "with" for w in colours.units[f].uses.waits)}
+        waiting = {
+            f
+            for f in colours.converted
+            if any(w.waits or w.kind == "with" for w in colours.units[f].uses.waits)
+        }
         pending = list(waiting)
         while pending:
             function = pending.pop()

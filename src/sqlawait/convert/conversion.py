@@ -134,7 +134,7 @@ class Conversion:
                 continue
             if function in self.colours.stuck:
                 reason = f"{function.qualname} waits for the database and cannot be a coroutine function"
-                context.refuse(function.node.body[0], Refusal("SAW305", reason))
+                context.refuse(function.own_nodes[0], Refusal("SAW305", reason))
             if function in self.colours.converted:
                 self._function(function, context)
                 if function in self.colours.twins and not self._inside_twin(function):
@@ -157,7 +157,9 @@ class Conversion:
         for module in tests:
             context = self._context(module)
             source = import_of_bridge(module, path, self.project.modules)
-            context.imports = {(source if key[0] == NAME else key[0], key[1]): v for key, v in context.imports.items()}
+            context.imports = {
+                (source if key[0] == NAME else key[0], key[1]): v for key, v in context.imports.items()
+            }
             if module is conftest:
                 context.stars.add(source)
         self.added[path] = BRIDGE.read_text(encoding="utf-8")
@@ -189,7 +191,7 @@ class Conversion:
         return False
 
     def _function(self, function: Function, context: Context) -> None:
-        unit = self.colours.units[function]
+        self.colours.units[function]
         awaited = function in self.colours.awaited
         rewrite_definition(function, awaited, context)
         self._take(self._steps(function, context), context)
@@ -214,7 +216,12 @@ class Conversion:
                 steps.append((0, self._entering(node, unit.uses.waits, context), node))
             elif isinstance(node, ast.AnnAssign):
                 rewrite_annotation(node.annotation, context)
+            elif isinstance(node, ast.Name | ast.Attribute) and self._listened_to(node):
+                on_sync_engine(node, context)
         return steps
+
+    def _listened_to(self, node: ast.Name | ast.Attribute) -> bool:
+        return is_listener(node, self.facts) and self.facts.is_engine(node)
 
     def _take(self, steps: list[Step], context: Context) -> None:
         """Do what is to be done, the inner before the outer, whose text it becomes part of."""
@@ -347,7 +354,11 @@ class Conversion:
         """Where a module only passes a name on, let it pass the twin's on too."""
         for binding in module.scope.bindings.get(original, ()):
             statement = self.facts.parent(binding.node)
-            if isinstance(binding.node, ast.alias) and isinstance(statement, ast.ImportFrom) and not module.stub:
+            if (
+                isinstance(binding.node, ast.alias)
+                and isinstance(statement, ast.ImportFrom)
+                and not module.stub
+            ):
                 key = ("." * statement.level + (statement.module or ""), name)
                 if key not in self._context(module).imports:
                     self._context(module).imports[key] = name

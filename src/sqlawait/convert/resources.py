@@ -65,9 +65,15 @@ def _aliases_of(facts: Facts, found: dict[Binding, Resource], skip: set[Module])
             for bindings in module.scope.bindings.values() if module not in skip else ():
                 for binding in bindings:
                     value = binding.value
-                    if binding in found or binding.kind != "assign" or not isinstance(value, ast.Name | ast.Attribute):
+                    if (
+                        binding in found
+                        or binding.kind != "assign"
+                        or not isinstance(value, ast.Name | ast.Attribute)
+                    ):
                         continue
-                    if any(isinstance(d, Binding) and d in found for d in facts.inference.names.definitions(value)):
+                    if any(
+                        isinstance(d, Binding) and d in found for d in facts.inference.names.definitions(value)
+                    ):
                         found[binding] = Resource(binding, module, "alias", value)
 
 

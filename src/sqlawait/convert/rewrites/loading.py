@@ -1,8 +1,8 @@
-"""Relationships that the code reads are loaded with their owner, since reading them can no longer send SQL.
+"""Relationships that the code reads are loaded with their owner: reading them can no longer send SQL.
 
-Where a statement or a schema leads to a read that nothing has loaded, the relationship becomes ``lazy="selectin"``;
-a row that was just written is refreshed after the commit, as the sync session did when it was next read; columns
-that the database computes on update come back with the update.
+What a schema, a template or the code reads becomes ``lazy="selectin"`` where it was loaded on access; a row that
+was just written is refreshed after the commit, as the sync session did when it was next read; columns that the
+database computes on update come back with the update.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Loading:
         self.models = facts.inference.models
         self._changed: set[ast.AST | None] = set()
 
-    # -- what is read --------------------------------------------------------------------------------------------
+    # -- what is read ------------------------------------------------------------------------------------------
 
     def reached(self) -> list[Relationship]:
         """The relationships on default loading that something reads."""
@@ -71,7 +71,11 @@ class Loading:
             for each in of:
                 if each.kind in ("instance", "typevar") and isinstance(each.decl, Class):
                     kin = {base for base, _ in self.facts.inference.bases(each.decl)}
-                    if each.decl is owner or owner in kin or each.decl in {b for b, _ in self.facts.inference.bases(owner)}:
+                    if (
+                        each.decl is owner
+                        or owner in kin
+                        or each.decl in {b for b, _ in self.facts.inference.bases(owner)}
+                    ):
                         return True
         return False
 
@@ -115,7 +119,7 @@ class Loading:
                     continue
         return found
 
-    # -- changes -------------------------------------------------------------------------------------------------
+    # -- changes -----------------------------------------------------------------------------------------------
 
     def rewrite(self, relationship: Relationship, context: Context) -> None:
         """Let a relationship load with its owner."""
@@ -133,9 +137,9 @@ class Loading:
             self._set(call, relationship, context)
         else:
             end = context.edits.end(call) - 1
-            context.edits.replace(end, end, self._text(call, relationship))
+            context.edits.replace(end, end, self._text(call))
 
-    def _text(self, call: ast.Call, relationship: Relationship) -> str:
+    def _text(self, call: ast.Call) -> str:
         if last_name(call.func) == "Relationship":
             return 'sa_relationship_kwargs={"lazy": "selectin"}'
         return 'lazy="selectin"'
@@ -149,22 +153,32 @@ class Loading:
                 start = context.edits.start(keyword.value) + 1
                 context.edits.replace(start, start, '"lazy": "selectin"' + (", " if keyword.value.keys else ""))
                 return
-        text = self._text(call, relationship)
+        text = self._text(call)
         tree = relationship.target is not None and self._is_kin(relationship.target, relationship.owner)
         if tree and text.startswith("lazy") and not any(k.arg == "join_depth" for k in call.keywords):
             text += f", join_depth={DEPTH}"
         append_keyword(call, text, context)
 
     def _is_kin(self, one: Class, other: Class) -> bool:
-        mine = {base for base, _ in self.facts.inference.bases(one) if not base.module.stub and self.models.is_model(base)}
-        theirs = {base for base, _ in self.facts.inference.bases(other) if not base.module.stub and self.models.is_model(base)}
+        mine = {
+            base
+            for base, _ in self.facts.inference.bases(one)
+            if not base.module.stub and self.models.is_model(base)
+        }
+        theirs = {
+            base
+            for base, _ in self.facts.inference.bases(other)
+            if not base.module.stub and self.models.is_model(base)
+        }
         return bool(mine & theirs)
 
     def computed(self, cls: Class, edits: Edits) -> None:
         """Let columns that the database computes on update come back with the update."""
         bases = [base for base, _ in self.facts.inference.bases(cls) if not base.module.stub]
         bound = cls.scope.bindings.get("__mapper_args__", [])
-        columns = [keyword for base in bases for keyword in ast.walk(base.node) if isinstance(keyword, ast.keyword)]
+        columns = [
+            keyword for base in bases for keyword in ast.walk(base.node) if isinstance(keyword, ast.keyword)
+        ]
         if "__mapper_args__" in cls.methods or not any(map(_computed, columns)):
             return
         if bound:
@@ -181,9 +195,13 @@ class Loading:
         table = next((s for s in cls.node.body if _names_table(s)), None)
         if table is not None:
             line = (table.end_lineno or table.lineno) + 1
-            edits.insert_line(line, f'{edits.indent_of(table.lineno)}__mapper_args__ = {{"eager_defaults": True}}\n')
+            edits.insert_line(
+                line, f'{edits.indent_of(table.lineno)}__mapper_args__ = {{"eager_defaults": True}}\n'
+            )
         else:
-            edits.insert_line(first.lineno, f'{edits.indent_of(first.lineno)}__mapper_args__ = {{"eager_defaults": True}}\n')
+            edits.insert_line(
+                first.lineno, f'{edits.indent_of(first.lineno)}__mapper_args__ = {{"eager_defaults": True}}\n'
+            )
 
     def refresh_new(self, function: Function, context: Context) -> None:
         """Refresh a row that the function made and committed, where it is used afterwards."""
@@ -214,7 +232,9 @@ class Loading:
             made = [m for m in members(self.facts.type_of(statement.value.func)) if m.kind == "class"]
             if len(made) != 1 or not isinstance(made[0].decl, Class) or not self._loads_more(made[0].decl):
                 continue
-            added = [n for n in nodes if _mentions(n, target.id, {"add", "add_all"}) and n.lineno > statement.lineno]
+            added = [
+                n for n in nodes if _mentions(n, target.id, {"add", "add_all"}) and n.lineno > statement.lineno
+            ]
             after = [n for n in commits if added and n.lineno > added[0].lineno and self._surely(added[0], n)]
             refreshed = any(_mentions(n, target.id, {"refresh", "delete", "expunge"}) for n in nodes)
             if not after or refreshed or len(self._bindings(function, target.id)) != 1:
@@ -229,7 +249,7 @@ class Loading:
         return any(r.node in self._changed or r.eager for r in self.models.relationships(model).values())
 
     def _surely(self, added: ast.Call, commit: ast.Call) -> bool:
-        """Whether whatever comes to the commit has come by the other place: their blocks enclose one another."""
+        """Whether whatever comes to the commit has come by the other place: its block encloses the commit."""
         block = self.facts.parent(self.facts.project.statement(added))
         return block in set(self.facts.project.ancestors(commit)) and isinstance(
             self.facts.parent(commit), ast.Expr
@@ -240,7 +260,9 @@ class Loading:
 
     def _used_after(self, function: Function, name: str, commit: ast.Call) -> bool:
         return any(
-            isinstance(node, ast.Name) and node.id == name and node.lineno > (commit.end_lineno or commit.lineno)
+            isinstance(node, ast.Name)
+            and node.id == name
+            and node.lineno > (commit.end_lineno or commit.lineno)
             for node in function.own_nodes
         )
 
@@ -268,7 +290,9 @@ def _computed(keyword: ast.keyword) -> bool:
     if keyword.arg != "onupdate" or not isinstance(value, ast.Call | ast.Attribute):
         return False
     target = value.func if isinstance(value, ast.Call) else value
-    return (isinstance(target, ast.Attribute) and last_name(target.value) == "func") or last_name(target) == "text"
+    return (isinstance(target, ast.Attribute) and last_name(target.value) == "func") or last_name(
+        target
+    ) == "text"
 
 
 def _names_table(statement: ast.stmt) -> bool:

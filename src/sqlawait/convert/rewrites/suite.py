@@ -22,18 +22,34 @@ from sqlawait.convert.resources import Resource
 BRIDGE = Path(__file__).parent.parent / "async_bridge.stub"
 NAME = "async_bridge"
 MOCKS = {"MagicMock", "Mock"}
-SESSION_ATTRIBUTES = {"commit", "rollback", "execute", "scalars", "scalar", "get", "refresh", "flush", "add", "query", "delete"}
+SESSION_ATTRIBUTES = {
+    "commit",
+    "rollback",
+    "execute",
+    "scalars",
+    "scalar",
+    "get",
+    "refresh",
+    "flush",
+    "add",
+    "query",
+    "delete",
+}
 
 
 class Suite:
     """Rewrites the files of a test suite."""
 
-    def __init__(self, facts: Facts, colours: Colours, resources: dict[Binding, Resource], drivers: Drivers) -> None:
+    def __init__(
+        self, facts: Facts, colours: Colours, resources: dict[Binding, Resource], drivers: Drivers
+    ) -> None:
         self.facts = facts
         self.colours = colours
         self.resources = resources
         self.drivers = drivers
-        self.changed = {each for each in colours.converted if each in colours.changed or each in colours.awaited}
+        self.changed = {
+            each for each in colours.converted if each in colours.changed or each in colours.awaited
+        }
 
     def needs_bridge(self, modules: list[Module]) -> bool:
         """Whether the tests reach into the application by more than requests."""
@@ -41,9 +57,17 @@ class Suite:
             for node in ast.walk(module.tree):
                 if isinstance(node, ast.Call) and self._reaches(node):
                     return True
-                if isinstance(node, ast.Attribute) and node.attr == "dependency_overrides" and self._overrides(node):
+                if (
+                    isinstance(node, ast.Attribute)
+                    and node.attr == "dependency_overrides"
+                    and self._overrides(node)
+                ):
                     return True
-                if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load) and self._resource(node):
+                if (
+                    isinstance(node, ast.Name | ast.Attribute)
+                    and isinstance(node.ctx, ast.Load)
+                    and self._resource(node)
+                ):
                     return True
         return False
 
@@ -51,8 +75,12 @@ class Suite:
         """Rewrite one file."""
         nodes = sorted(
             (n for n in ast.walk(module.tree) if isinstance(n, ast.expr) and hasattr(n, "lineno")),
-            key=lambda n: (n.end_lineno or 0) * 10000 + (n.end_col_offset or 0) - n.lineno * 10000 - n.col_offset,
+            key=lambda n: (
+                (n.end_lineno or 0) * 10000 + (n.end_col_offset or 0) - n.lineno * 10000 - n.col_offset
+            ),
         )
+        if bridge:
+            self._at_import(module, context)
         for node in nodes:
             if isinstance(node, ast.Call):
                 self._mock(node, context)
@@ -61,26 +89,41 @@ class Suite:
                     self._call(node, context)
                     self._engine(node, context)
             elif bridge and isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
-                if self._resource(node) and not self._is_patched(node):
+                named = self._resource(node) and not self._is_patched(node)
+                if named:
                     context.edits.wrap_node(node, f"{self._bridge('synchronous', context)}(", ")")
             if bridge and isinstance(node, ast.Attribute) and node.attr == "dependency_overrides":
                 self._override(node, context)
+
+    def _at_import(self, module: Module, context: Context) -> None:
+        """What a file does to the database when it is imported runs in a greenlet too."""
+        for statement in module.tree.body:
+            call = statement.value if isinstance(statement, ast.Expr) else None
+            if isinstance(call, ast.Call) and any(
+                map(self._is_handle, [*call.args, *(k.value for k in call.keywords)])
+            ):
+                start, end = context.edits.start(call), context.edits.end(call.func)
+                context.edits.replace(start, start, f"{self._bridge('enter', context)}(")
+                opening = context.edits.find("(", end)
+                context.edits.replace(end, opening + 1, ", ")
 
     def _bridge(self, name: str, context: Context) -> str:
         """Import a name of the bridge; the source is settled when it is known where the file goes."""
         return context.need(NAME, name)
 
-    # -- calls ---------------------------------------------------------------------------------------------------
+    # -- calls -------------------------------------------------------------------------------------------------
 
     def _targets(self, call: ast.Call) -> list[Function]:
-        return [each for each in self.facts.targets(call)]
+        return list(self.facts.targets(call))
 
     def _reaches(self, call: ast.Call) -> bool:
         return any(each in self.changed or self._takes(call, each) for each in self._targets(call))
 
     def _takes(self, call: ast.Call, target: Function) -> bool:
         """Whether a function of the application is given a session, an engine or a connection."""
-        return target in self.colours.converted and any(map(self._is_handle, [*call.args, *(k.value for k in call.keywords)]))
+        return target in self.colours.converted and any(
+            map(self._is_handle, [*call.args, *(k.value for k in call.keywords)])
+        )
 
     def _is_handle(self, node: ast.expr) -> bool:
         facts = self.facts
@@ -96,7 +139,11 @@ class Suite:
         for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
             if not isinstance(argument, ast.Starred) and self._is_handle(argument):
                 context.edits.wrap_node(argument, f"{self._bridge('asynchronous', context)}(", ")")
-        awaited = [each for each in targets if each in self.colours.awaited and each.name != "__init__" and not each.is_async]
+        awaited = [
+            each
+            for each in targets
+            if each in self.colours.awaited and each.name != "__init__" and not each.is_async
+        ]
         if awaited and len(awaited) == len(targets):
             self._wait(call, awaited, context)
         if self._gives_handle(call):
@@ -129,7 +176,7 @@ class Suite:
             context.edits.wrap_node(call, f"{self._bridge('wait', context)}(", ")")
 
     def _engine(self, call: ast.Call, context: Context) -> None:
-        """An engine of the suite's own goes through the async driver too, so that its sessions can be shared."""
+        """An engine of the suite's own goes through the async driver too: its sessions can be shared."""
         if kind_of(call, self.facts) != "engine" or last_name(call.func) != "create_engine":
             return
         context.edits.replace_node(call.func, context.need("sqlalchemy.ext.asyncio", "create_async_engine"))
@@ -138,7 +185,7 @@ class Suite:
             async_url(url, context, self.drivers)
         context.edits.wrap_node(call, "", ".sync_engine")
 
-    # -- names ---------------------------------------------------------------------------------------------------
+    # -- names -------------------------------------------------------------------------------------------------
 
     def _resource(self, node: ast.Name | ast.Attribute) -> bool:
         for definition in self.facts.inference.names.definitions(node):
@@ -154,9 +201,13 @@ class Suite:
     def _is_patched(self, node: ast.expr) -> bool:
         """Whether a name is only named to be replaced."""
         parent = self.facts.parent(node)
-        return isinstance(parent, ast.Call) and last_name(parent.func) in ("setattr", "object") and node in parent.args[:1]
+        return (
+            isinstance(parent, ast.Call)
+            and last_name(parent.func) in ("setattr", "object")
+            and node in parent.args[:1]
+        )
 
-    # -- overrides and mocks -------------------------------------------------------------------------------------
+    # -- overrides and mocks -----------------------------------------------------------------------------------
 
     def _overrides(self, node: ast.Attribute) -> bool:
         return self._overriding(node) is not None
@@ -170,7 +221,9 @@ class Suite:
         if not isinstance(statement, ast.Assign) or subscript not in statement.targets:
             return None
         replaced = self.facts.type_of(subscript.slice).decl
-        return statement.value if isinstance(replaced, Function) and replaced in self.colours.converted else None
+        return (
+            statement.value if isinstance(replaced, Function) and replaced in self.colours.converted else None
+        )
 
     def _override(self, node: ast.Attribute, context: Context) -> None:
         value = self._overriding(node)
@@ -198,7 +251,9 @@ class Suite:
         if not isinstance(target, ast.Constant) or not isinstance(target.value, str):
             return
         name = target.value.rpartition(".")[2]
-        if any(r.name == name and r.asynchronous and r.kind in ("maker", "scoped") for r in self.resources.values()):
+        if any(
+            r.name == name and r.asynchronous and r.kind in ("maker", "scoped") for r in self.resources.values()
+        ):
             mock = context.need("unittest.mock", "MagicMock")
             session = context.need("sqlalchemy.ext.asyncio", "AsyncSession")
             end = context.edits.end(target)
@@ -213,7 +268,9 @@ class Suite:
             for node in function.own_nodes
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
         }
-        return bool(used & SESSION_ATTRIBUTES) and ("session" in name.lower() or name.lower() in ("db", "mock_db"))
+        return bool(used & SESSION_ATTRIBUTES) and (
+            "session" in name.lower() or name.lower() in ("db", "mock_db")
+        )
 
 
 def place_bridge(modules: list[Module]) -> tuple[Path, Module | None]:
@@ -221,7 +278,9 @@ def place_bridge(modules: list[Module]) -> tuple[Path, Module | None]:
     conftests = sorted((m for m in modules if m.path.name == "conftest.py"), key=lambda m: len(m.path.parts))
     if conftests:
         return conftests[0].path.parent / f"{NAME}.py", conftests[0]
-    folders = sorted({m.path.parent for m in modules if m.path.name.startswith("test")}, key=lambda p: len(p.parts))
+    folders = sorted(
+        {m.path.parent for m in modules if m.path.name.startswith("test")}, key=lambda p: len(p.parts)
+    )
     return folders[0] / f"{NAME}.py", None
 
 
@@ -231,9 +290,11 @@ def import_of_bridge(module: Module, bridge: Path, project_modules: dict[Path, M
     if not package:
         return NAME
     here, there = module.path.parent, bridge.parent
-    if (here / "__init__.py") in project_modules and here.is_relative_to(there):
-        ups = len(here.relative_to(there).parts)
-        return "." * (ups + 1) + NAME
+    if here.is_relative_to(there):
+        steps = len(here.relative_to(there).parts)
+        between = [here, *list(here.parents)[:steps]]
+        if all((folder / "__init__.py") in project_modules for folder in between):
+            return "." * (steps + 1) + NAME
     parts = [there.name]
     above = there.parent
     while (above / "__init__.py") in project_modules:
