@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-CASES = int(os.environ.get("SQLAWAIT_CHAINS", "500"))
+CASES = int(os.environ.get("SQLAWAIT_CHAINS", "300"))
 """Chains a database; 10000 for the whole run."""
 DRIVERS = {
     "sqlite": ("sqlite", "sqlite+aiosqlite"),

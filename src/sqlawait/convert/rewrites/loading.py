@@ -1,8 +1,8 @@
 """Relationships that the code reads are loaded with their owner: reading them can no longer send SQL.
 
-What a schema, a template or the code reads becomes ``lazy="selectin"`` where it was loaded on access; a row that
-was just written is refreshed after the commit, as the sync session did when it was next read; columns that the
-database computes on update come back with the update.
+What a schema, a template or the code reads becomes ``lazy="selectin"`` where it was loaded on access. A row
+that was just written is refreshed after the commit, as the sync session did when it was next read. Columns that
+the database computes on update come back with the update.
 """
 
 from __future__ import annotations
