@@ -16,6 +16,7 @@ import ast
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from . import pyrefly
 from .calls import Calls
 from .colours import Colours
 from .declarations import Class, Function
@@ -40,6 +41,8 @@ class Analysis:
         self.holding = Holding(self.types)
         self.schemas = Schemas(self.types)
         self.colours = Colours(self.calls)
+        self.notice = ""
+        """What a reader of the results should know about how they were made."""
         self._positions: dict[Path, dict[tuple[int, int, int, int], ast.expr]] = {}
 
     @classmethod
@@ -55,6 +58,23 @@ class Analysis:
         Files that are not valid Python are listed in ``analysis.project.broken``; the rest is analysed.
         """
         return cls(Project.load(paths, exclude=exclude, progress=progress))
+
+    def completed(self) -> Analysis:
+        """The same, with pyrefly asked once for what the inference leaves open.
+
+        Where little is open that is this very object. Where pyrefly is not installed, :attr:`notice` says so.
+        """
+        nodes = pyrefly.open_receivers(self.types)
+        if not nodes:
+            return self
+        if not pyrefly.is_installed():
+            self.notice = (
+                f"the types of {len(nodes)} objects are not known, and pyrefly is not installed to be asked;"
+                " run: pip install 'sqlawait[check]'"
+            )
+            return self
+        source = pyrefly.reveal(self.types, nodes)
+        return Analysis(self.project, source) if source.found else self
 
     def expression_at(self, path: Path, start: tuple[int, int], end: tuple[int, int]) -> ast.expr | None:
         """The expression at a place: lines from 1, columns from 0 and in characters, as LibCST counts them.

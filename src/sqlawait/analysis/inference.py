@@ -168,12 +168,9 @@ class Inference:
     def _expression(self, node: ast.expr) -> Type:
         handler = EXPRESSIONS.get(type(node))
         found = handler(self, node) if handler is not None else UNKNOWN
-        if (
-            not found.known
-            and self.source is not None
-            and isinstance(node, ast.Name | ast.Attribute | ast.Call)
-        ):
-            return self.source.type_of(node, self.project.module_of(node))
+        if self.source is not None and (not found.known or found.kind == "external"):
+            revealed = self.source.type_of(node, self.project.module_of(node))
+            return revealed if revealed.known else found
         return found
 
     def _constant(self, node: ast.Constant) -> Type:

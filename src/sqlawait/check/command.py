@@ -69,6 +69,8 @@ def check(options: Options, write: Callable[[str], None] = print) -> int:
         fixed = 0
         if options.fix:
             report, fixed = _fix(report, options, settings)
+    if report.notice and not options.quiet:
+        print(f"notice: {report.notice}", file=sys.stderr)
     if settings.baseline is not None:
         outcome = _against_baseline(report, settings.baseline, options)
         if isinstance(outcome, int):

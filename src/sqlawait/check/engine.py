@@ -25,6 +25,8 @@ class Report:
     files: int
     silenced: int = 0
     """Findings that comments and settings silenced."""
+    notice: str = ""
+    """What a reader should know about how the report was made."""
 
 
 def check_paths(
@@ -36,7 +38,7 @@ def check_paths(
     """
     settings = settings if settings is not None else Settings()
     analysis = Analysis.of(paths, exclude=settings.excluded, progress=progress)
-    return check(analysis, settings, progress=progress)
+    return check(analysis.completed(), settings, progress=progress)
 
 
 def check(analysis: Analysis, settings: Settings, *, progress: Progress | None = None) -> Report:
@@ -52,7 +54,7 @@ def check(analysis: Analysis, settings: Settings, *, progress: Progress | None =
     kept = [each for each in found.values() if not _silenced(each, settings)]
     kept.sort(key=lambda each: (each.path, each.start, each.code))
     files = sum(module.checked for module in analysis.project.modules.values())
-    return Report(tuple(kept), tuple(analysis.project.broken), files, len(found) - len(kept))
+    return Report(tuple(kept), tuple(analysis.project.broken), files, len(found) - len(kept), analysis.notice)
 
 
 def _silenced(finding: Finding, settings: Settings) -> bool:
