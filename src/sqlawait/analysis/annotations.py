@@ -146,7 +146,7 @@ class Annotations:
         base = self.type_of(node.value)
         args = tuple(self.type_of(each) for each in given)
         if base.kind == "instance" and base.decl is not None:
-            if base.name.startswith("sqlalchemy.") and args and args[0].name == "tuple":
+            if base.name.startswith("sqlalchemy.") and args and args[0].name == "tuple" and args[0].args:
                 # Select[tuple[User]] has rows of one column, which are Users here
                 columns = args[0].args
                 args = columns if len(columns) == 1 else (Type("instance", "sqlalchemy.Row", columns),)
