@@ -139,7 +139,24 @@ def has_sync_bind(inference: Inference, call: ast.Call) -> bool:
     )
 
 
-def _locked(inference: Inference, _call: ast.Call, callee: Type) -> Type | None:
+def _optional(inference: Inference, node: ast.expr) -> bool:
+    """Whether an expression is, or stands under, a parameter that callers may leave false."""
+    function = inference.project.function_of(node)
+    if function is None:
+        return False
+    params = {each.arg for each in function.params}
+    if isinstance(node, ast.Name):
+        return node.id in params
+    return any(
+        isinstance(parent, ast.If) and isinstance(parent.test, ast.Name) and parent.test.id in params
+        for parent in inference.project.ancestors(node)
+    )
+
+
+def _locked(inference: Inference, call: ast.Call, callee: Type) -> Type | None:
+    if _optional(inference, call):
+        return callee.args[0] if callee.args else None
+
     def change(each: Type) -> Type:
         if each.kind == "instance" and inference.models.is_model(each.decl):
             return with_origin(each, replace(each.origin or Origin(), locked=True))
@@ -166,6 +183,7 @@ def stamped(inference: Inference, call: ast.Call, function: Function, owner: Typ
     options = keyword(call, "options") if function.name in ("get", "get_one") else None
     lock = keyword(call, "with_for_update")
     locks = lock is not None and not (isinstance(lock, ast.Constant) and not lock.value)
+    locks = locks and not (isinstance(lock, ast.Name) and _optional(inference, lock))
 
     def change(each: Type) -> Type:
         if each.kind != "typevar" and (each.kind != "instance" or not inference.models.is_model(each.decl)):

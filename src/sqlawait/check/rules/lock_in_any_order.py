@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from sqlawait.analysis import Analysis
 from sqlawait.analysis.declarations import Class, Function, last_name
 from sqlawait.analysis.flow import reach
+from sqlawait.analysis.special import constant
 from sqlawait.analysis.types import Type, members
 from sqlawait.check.finding import Finding
 from sqlawait.check.rule import Example, Rule
-from sqlawait.check.support import functions, names_in
+from sqlawait.check.support import executes, functions, names_in
 
 RULE = Rule(
     code="SAW410",
@@ -76,8 +77,12 @@ def _locks(analysis: Analysis, call: ast.Call) -> Class | None:
     """The model whose row a call locks: one row, by a statement or a helper."""
     result = analysis.types.type_of(call)
     found = list(members(analysis.types.awaited(result)))
-    if not _runs(analysis, call):
+    if not _runs(analysis, call) or _given_locked(analysis, call):
         return None
+    if any(k.arg and "for_update" in k.arg and constant(k.value) is True for k in call.keywords):
+        for each in found:
+            if isinstance(each.decl, Class) and analysis.models.is_model(each.decl):
+                return each.decl
     for each in found:
         model = _one_locked(analysis, each, single=False)
         if model is not None:
@@ -116,8 +121,26 @@ def _runs(analysis: Analysis, call: ast.Call) -> bool:
     for outward in analysis.calls.outward(function) if function is not None else ():
         if outward.node is call and outward.function is not None and outward.function.cls is not None:
             sends = outward.function.is_async or outward.blocks
-            return sends and not outward.function.cls.name.endswith("Result")
-    return any(target.name != "__init__" for target in analysis.calls.reached(call))
+            return (
+                sends and outward.function.name != "merge" and not outward.function.cls.name.endswith("Result")
+            )
+    return any(
+        executes(analysis, target) or "database" in analysis.colours.effects(target)
+        for target in analysis.calls.reached(call)
+        if target.name != "__init__"
+    )
+
+
+def _given_locked(analysis: Analysis, call: ast.Call) -> bool:
+    """Whether a call is handed a row that is locked already: what it gives back is that row."""
+    if last_name(call.func) == "refresh":
+        return False
+    given = [*call.args, *(each.value for each in call.keywords)]
+    return any(
+        _one_locked(analysis, each, single=True) is not None
+        for argument in given
+        for each in members(analysis.types.type_of(argument))
+    )
 
 
 def _second(analysis: Analysis, one: ast.Call, of: Class, other: ast.Call, model: Class) -> bool:

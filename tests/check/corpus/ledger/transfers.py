@@ -291,3 +291,40 @@ async def write_audit(session: AsyncSession, account_id: int) -> None:
 async def write_audit_own(account_id: int) -> None:
     async with KeepSession() as session:
         await write_audit(session, account_id)
+
+
+async def find_account(session: AsyncSession, account_id: int, *, for_update: bool = False) -> Account:
+    statement = select(Account).where(Account.id == account_id)
+    if for_update:
+        statement = statement.with_for_update()
+    return (await session.execute(statement)).scalar_one()
+
+
+async def credit(session: AsyncSession, account: Account, amount: Decimal) -> Account:
+    account.balance += amount
+    await session.execute(update(Entry).where(Entry.account_id == account.id).values(note="credited"))
+    return account
+
+
+@router.post("/flag")
+async def transfer_flag(body: Transfer, session: Keeping) -> None:
+    source = await find_account(session, body.source, for_update=True)
+    target = await find_account(session, body.target, for_update=True)  # expect: SAW410
+    move(source, target, body.amount)
+    await session.commit()
+
+
+@router.post("/unlocked")
+async def compare(body: Transfer, session: Keeping) -> bool:
+    source = await find_account(session, body.source)
+    target = await find_account(session, body.target)  # ok: SAW410
+    return source.balance < target.balance
+
+
+@router.post("/locked-once")
+async def bonus(account_id: int, session: Keeping) -> Decimal:
+    account = await find_account(session, account_id, for_update=True)
+    account = await credit(session, account, Decimal(5))  # ok: SAW410
+    await session.merge(account)  # ok: SAW410
+    await session.commit()
+    return account.balance
