@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from sqlalchemy import exc
@@ -27,6 +29,21 @@ if TYPE_CHECKING:
     from sqlalchemy.pool.base import _ConnectionRecord
 
 _EXPIRED: Final = object()
+_waits: ContextVar[bool] = ContextVar("sqlawait_waits", default=True)
+
+
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """Have a connection only if it is free: within this block, :class:`PoolTimeout` is raised at once.
+
+    For whoever holds a connection and could do with another: to wait for it would be to wait for others who do
+    the same.
+    """
+    token = _waits.set(False)
+    try:
+        yield
+    finally:
+        _waits.reset(token)
 
 
 class FairPool(AsyncAdaptedQueuePool):
@@ -260,9 +277,11 @@ class FairPool(AsyncAdaptedQueuePool):
 
     async def _wait(self) -> Any:
         """Stand in the line; gives a record, or None for a place in which to open a connection."""
+        ahead = len(self._line)
+        if not _waits.get():
+            raise PoolTimeout(self._size, 0, ahead)
         loop = asyncio.get_running_loop()
         started = loop.time()
-        ahead = len(self._line)
         turn: asyncio.Future[Any] = loop.create_future()
         self._line[turn] = None
         timer = loop.call_later(self._timeout, self._expire, turn)
@@ -352,4 +371,4 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-__all__ = ["FairPool", "Lease"]
+__all__ = ["FairPool", "Lease", "without_waiting"]

@@ -36,7 +36,7 @@ from sqlawait.exceptions import NotFound, ReadOnly
 from sqlawait.inserts import store
 from sqlawait.paging import OffsetPage, Page, keyset
 from sqlawait.paging import offset as offset_query
-from sqlawait.shape import ShapedReads
+from sqlawait.parallel import ParallelReads
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ _BATCH = 1_000
 """Rows in one statement of a bulk insert where the database has no bulk protocol."""
 
 
-class AsyncSession(ShapedReads):
+class AsyncSession(ParallelReads):
     """SQLAlchemy's ``AsyncSession`` with verbs.
 
     All that SQLAlchemy's session does it does unchanged: a library that takes an ``AsyncSession`` takes it.
