@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -176,6 +177,21 @@ async def test_silent_while_the_garbage_collector_runs() -> None:
         await beats(2)
     assert watched.findings == []
     del many
+
+
+async def test_a_framework_may_warm_up_once() -> None:
+    """A block without any line of the application's is reported when it comes again for the same request."""
+    slow = re.compile("(a+)+$")  # runs in the standard library, called from no line of a test
+
+    async with Watched() as watched:
+        loop = asyncio.get_running_loop()
+        for _ in range(2):
+            done = asyncio.Event()
+            loop.call_soon(slow.match, "a" * 24 + "b")
+            loop.call_soon(done.set)
+            await done.wait()
+            await beats(2)
+    assert len(watched.findings) == 1
 
 
 async def test_every_request_that_waited_is_told() -> None:

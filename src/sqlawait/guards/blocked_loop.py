@@ -79,6 +79,7 @@ class Monitor:
         self._cpu_at = self._cpu()
         self._samples: Counter[tuple[Site | None, str, Scope | None]] = Counter()
         self._stalled = 0.0
+        self._warmed_up: set[str] = set()
         self._collected = 0.0
         self._collecting_since = 0.0
         self.lags: deque[float] = deque(maxlen=_LAGS)
@@ -113,7 +114,14 @@ class Monitor:
             leaked_connection.look(loop)
         self._handle = loop.call_later(self._interval, self._beat)
 
-    def _released(self, gap: float) -> None:
+    def settle(self, ending: Scope) -> None:
+        """Report a block at the end of the request that made it, though the loop has not turned yet."""
+        if self._samples:
+            now = perf_counter()
+            self._released(now - self._beat_at, ending)
+            self._beat_at, self._cpu_at = now, self._cpu()
+
+    def _released(self, gap: float, *ending: Scope) -> None:
         """Report the block that has just ended. This runs on the loop, so ``gap`` is its true length."""
         samples, self._samples = self._samples, Counter()
         stalled, self._stalled = self._stalled, 0.0
@@ -123,11 +131,13 @@ class Monitor:
             return  # the garbage collector's pause, which no line can await
         (site, function, scope), _ = samples.most_common(1)[0]
         seconds = gap - self._interval / 2  # it began between two beats
-        for each in open_scopes():
+        for each in {*open_scopes(), *ending}:
             each.blocked += min(seconds, perf_counter() - each.started)
         guards = scope.guards if scope is not None else self._guards
         if not guards.on("blocked-loop") or (scope is not None and scope.startup):
             return
+        if site is None and self._first_of(scope.label if scope is not None else function):
+            return  # no line of the application's: a framework warming up does so once
         during = f" in {scope.label}" if scope is not None else ""
         guards.report(
             "blocked-loop",
@@ -139,6 +149,12 @@ class Monitor:
             seconds=seconds,
             may_raise=False,  # the code at fault has already gone on
         )
+
+    def _first_of(self, what: str) -> bool:
+        if what in self._warmed_up:
+            return False
+        self._warmed_up.add(what)
+        return True
 
     def _watch(self) -> None:
         """The thread: notice that the beats have stopped, and look where the loop is."""
@@ -218,6 +234,14 @@ def unwatch() -> None:
         monitor.stop()
 
 
+def settle(ending: Scope) -> None:
+    """Report a block of the running loop that a request has just made; at the request's end."""
+    loop = running_loop()
+    monitor = _monitors.get(loop) if loop is not None else None
+    if monitor is not None:
+        monitor.settle(ending)
+
+
 def lags() -> list[float]:
     """The recent lags of all watched loops, in seconds."""
     return [lag for monitor in list(_monitors.values()) for lag in list(monitor.lags)]
@@ -252,4 +276,4 @@ def _importing(frame: Any) -> bool:
     return False
 
 
-__all__ = ["Monitor", "blocking_call", "lags", "unwatch", "watch"]
+__all__ = ["Monitor", "blocking_call", "lags", "settle", "unwatch", "watch"]

@@ -215,6 +215,7 @@ def scope_ended(scope: Scope) -> None:
     Raises:
         GuardError: of a guard that is set to raise.
     """
+    blocked_loop.settle(scope)
     if scope.guards.actions["n-plus-one"] == "log":
         for tally in n_plus_one.worst(scope):
             n_plus_one.report(scope, tally)
