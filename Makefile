@@ -57,6 +57,9 @@ else
 endif
 	@touch $@
 
+promises: venv ## the reliability suites, long: five seeds of two minutes of faults for each database
+	PROMISES_SECONDS=120 PROMISES_SEEDS=1,2,3,4,5 PROMISES_TRANSFERS=100 $(BIN)/python -m pytest tests/promises -rP
+
 check: venv ## style, types, import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-SECONDS = float(os.environ.get("PROMISES_SECONDS", "4"))
+SECONDS = float(os.environ.get("PROMISES_SECONDS", "2"))
 SEEDS = [int(seed) for seed in os.environ.get("PROMISES_SEEDS", "1").split(",")]
 CLIENTS = int(os.environ.get("PROMISES_CLIENTS", "32"))
-TRANSFERS = int(os.environ.get("PROMISES_TRANSFERS", "8"))
+TRANSFERS = int(os.environ.get("PROMISES_TRANSFERS", "4"))
 LONG = "PROMISES_SECONDS" in os.environ
