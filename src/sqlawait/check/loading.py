@@ -36,9 +36,36 @@ def unloaded(analysis: Analysis, owner: ast.expr, name: str) -> Unloaded | None:
             continue
         if row.origin.new and not relationship.many and not _keyed(relationship, row):
             continue
+        if not relationship.many and _handed_in(analysis, owner):
+            continue
         if not _loaded_since(analysis, owner, name):
             return Unloaded(relationship, row)
     return None
+
+
+def _handed_in(analysis: Analysis, owner: ast.expr) -> bool:
+    """Whether a row is a parameter that callers fill, or an item of one.
+
+    A single related row is not loaded again when the session holds it already, and one of the callers usually
+    has it: what a helper reads of its parameter is not judged.
+    """
+    root: ast.expr = owner
+    for _ in range(6):
+        while isinstance(root, ast.Attribute | ast.Subscript | ast.Await):
+            root = root.value
+        if not isinstance(root, ast.Name):
+            return False
+        bindings = analysis.names.reaching(root)
+        if not bindings:
+            return False
+        binding = bindings[0]
+        if binding.kind == "param" and isinstance(binding.node, ast.arg):
+            function = analysis.project.collected.functions.get(binding.scope.node)
+            return function is not None and analysis.injection.dependency_of(function, binding.node) is None
+        if binding.kind not in ("assign", "annotated", "for") or binding.value is None:
+            return False
+        root = binding.value
+    return False
 
 
 def _keyed(relationship: Relationship, row: Type) -> bool:
