@@ -140,6 +140,9 @@ class Painter:
         if colours.stuck:
             synchronous |= colours.stuck
             colours.converted = self._reach(asynchronous, colours, without=colours.stuck)
+        if self.selected is not None:
+            rest = colours.touching - colours.converted
+            synchronous |= {each for each in rest if not each.is_async and not self._left_out(each.module)}
         colours.kept = self._reach(synchronous, colours)
         colours.awaited = self._awaited(colours)
         colours.changed = self._changed(colours)
@@ -230,9 +233,11 @@ class Painter:
                 synchronous.add(function)
             elif not self.cannot_await(function) and (function.is_async or function in entries):
                 if self.selected is None or self.selected(function):
-                    asynchronous.add(function)
-                elif not function.is_async:
-                    synchronous.add(function)
+                    asynchronous |= {function, *self._provided(function)}
+                elif function in self.injection.routes and not function.is_async:
+                    synchronous |= {function, *self._provided(function)}
+            elif self.selected is not None and self.selected(function):
+                asynchronous.add(function)
             for node, handed in colours.units[function].uses.references:
                 self._handed(node, handed, asynchronous, synchronous)
         for module, unit in colours.tops.items():
@@ -244,6 +249,18 @@ class Painter:
             rooted = asynchronous | synchronous
             asynchronous |= {each for each in functions if each not in rooted and self._is_alone(each)}
         return asynchronous, synchronous
+
+    def _provided(self, function: Function) -> set[Function]:
+        """The dependencies of a function, and theirs."""
+        found: set[Function] = set()
+        pending = [function]
+        while pending:
+            for dependency in self.injection.dependencies(pending.pop()):
+                for provider in self.injection.providers(dependency):
+                    if provider not in found:
+                        found.add(provider)
+                        pending.append(provider)
+        return found
 
     def _left_out(self, module: Module) -> bool:
         return self.is_test(module) and not self.convert_tests

@@ -140,7 +140,7 @@ class Conversion:
                 if function in self.colours.twins and not self._inside_twin(function):
                     self._twin(function, context)
             elif not self._inside_twin(function):
-                self._rename([*function.own_nodes], context.edits, context)
+                self._rename([*function.own_nodes, *_signature(function)], context.edits, context)
         self._resources(module, context)
         self._top(module, context)
 
@@ -452,6 +452,14 @@ class Conversion:
         if "__all__" in module.scope.bindings or module.package:
             names |= set(module.scope.bindings)
         return names
+
+
+def _signature(function: Function) -> list[ast.AST]:
+    """The nodes of the defaults and annotations of a function, where dependencies are named."""
+    spec = function.node.args
+    parts: list[ast.expr] = [*spec.defaults, *(each for each in spec.kw_defaults if each is not None)]
+    parts += [each.annotation for each in function.params if each.annotation is not None]
+    return [node for part in parts for node in ast.walk(part)]
 
 
 def _loads(statement: ast.stmt) -> list[ast.AST]:

@@ -1,0 +1,115 @@
+"""Which functions become async, which stay, and which are needed as both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlawait.convert.conversion import Options, Result
+
+DATABASE = """
+from sqlalchemy import create_engine
+from sqlalchemy.orm import sessionmaker
+
+engine = create_engine("sqlite:///app.db")
+SessionLocal = sessionmaker(bind=engine)
+
+
+def get_db():
+    db = SessionLocal()
+    try:
+        yield db
+    finally:
+        db.close()
+"""
+CRUD = """
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+
+def count(db: Session) -> int:
+    return db.execute(text("select 1")).scalar()
+
+
+def double(db: Session) -> int:
+    return 2 * count(db)
+
+
+def pure(value: int) -> int:
+    return value + 1
+"""
+ROUTES = """
+from fastapi import APIRouter, Depends
+from sqlalchemy.orm import Session
+import crud
+from database import get_db
+
+router = APIRouter()
+
+
+@router.get("/count")
+def read_count(db: Session = Depends(get_db)):
+    return [crud.pure(crud.double(db)) for _ in range(2)]
+"""
+WORKER = """
+from celery import shared_task
+import crud
+from database import SessionLocal
+
+
+@shared_task
+def work():
+    with SessionLocal() as db:
+        return crud.double(db)
+"""
+
+
+def after(result: Result, folder: Path, name: str) -> str:
+    """A file after the conversion."""
+    path = folder / name
+    return result.changes[path][1] if path in result.changes else path.read_text()
+
+
+def test_along_the_calls(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """What waits, and what calls what waits, becomes async, over all files; the rest does not."""
+    result = convert({"database.py": DATABASE, "crud.py": CRUD, "routes.py": ROUTES})
+    crud, routes = after(result, tmp_path, "crud.py"), after(result, tmp_path, "routes.py")
+    database = after(result, tmp_path, "database.py")
+    assert 'return (await db.execute(text("select 1"))).scalar()' in crud
+    assert "return 2 * await count(db)" in crud
+    assert "\ndef pure(value: int)" in crud
+    assert "async def read_count(db: AsyncSession = Depends(get_db)):" in routes
+    assert "[crud.pure(await crud.double(db)) for _ in range(2)]" in routes
+    assert 'create_async_engine("sqlite+aiosqlite:///app.db")' in database
+    assert "async_sessionmaker(bind=engine, expire_on_commit=False)" in database
+    assert "        await db.close()" in database
+    assert result.twins == 0
+    assert result.todos == []
+
+
+def test_both_kinds(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """A worker's task stays sync and gets sync twins of what the routes need as async."""
+    result = convert({"database.py": DATABASE, "crud.py": CRUD, "routes.py": ROUTES, "worker.py": WORKER})
+    worker, crud = after(result, tmp_path, "worker.py"), after(result, tmp_path, "crud.py")
+    database = after(result, tmp_path, "database.py")
+    assert "def work():\n    with SyncSessionLocal() as db:\n        return crud.double_sync(db)" in worker
+    assert "def double_sync(db: Session) -> int:\n    return 2 * count_sync(db)" in crud
+    assert "async def double(db: AsyncSession) -> int:" in crud
+    assert "SyncSessionLocal = sessionmaker(bind=sync_engine)" in database
+
+
+def test_slice(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """A slice converts what it reaches; the rest goes on with the sync session beside it."""
+    other = ROUTES.replace("read_count", "read_other").replace('"/count"', '"/other"')
+    files = {"database.py": DATABASE, "crud.py": CRUD, "routes.py": ROUTES, "other.py": other}
+    result = convert(files, Options(selected=lambda function: function.name == "read_count"))
+    assert "async def read_count(" in after(result, tmp_path, "routes.py")
+    assert "\ndef read_other(db: Session = Depends(get_db_sync)):" in after(result, tmp_path, "other.py")
+
+
+def test_again(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """A converted code base has nothing left to convert."""
+    first = convert({"database.py": DATABASE, "crud.py": CRUD, "routes.py": ROUTES})
+    for path, (_, text) in first.changes.items():
+        path.write_text(text)
+    assert convert({}).changes == {}
