@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from sqlawait import Database
-from sqlawait.tracing import trace_statements
+from sqlawait.tracing import operation_of, trace_statements
 
 
 @pytest.fixture
@@ -70,3 +70,21 @@ async def test_without_a_provider_nothing_is_recorded(url: str) -> None:
         async with db.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
             assert "sqlawait_span" not in (await connection.get_raw_connection()).info
+
+
+def test_an_operation_is_one_of_a_few_words() -> None:
+    """So that it can label a series."""
+    assert [operation_of(statement) for statement in STATEMENTS] == list(STATEMENTS.values())
+
+
+STATEMENTS = {
+    "SELECT 1": "SELECT",
+    "  with a as (select 1) select * from a": "SELECT",
+    "(SELECT 1) UNION (SELECT 2)": "SELECT",
+    "SET STATEMENT max_statement_time = 0 FOR SELECT 1": "SELECT",
+    "INSERT INTO users VALUES (?)": "INSERT",
+    "update users set name = ?": "UPDATE",
+    "DELETE FROM users": "DELETE",
+    "SET TRANSACTION READ ONLY": "OTHER",
+    "": "OTHER",
+}

@@ -12,6 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from sqlalchemy import Connection, Engine, event
 
 from sqlawait.events import ConnectionDiscarded, ConnectionWaited, TransactionRetried
+from sqlawait.tracing import operation_of
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -19,7 +20,6 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_OPERATIONS = {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}
 _STARTED = "sqlawait_metrics_started"
 
 
@@ -130,10 +130,4 @@ class CountRequests:
             self.metrics.requests.labels(scope["method"], route, status).observe(seconds)
 
 
-def operation_of(statement: str) -> str:
-    """The first word of a statement, where it is one of SQL's: the number of series stays bounded."""
-    word = statement.lstrip().partition(" ")[0].upper()
-    return word if word in _OPERATIONS else "OTHER"
-
-
-__all__ = ["CountRequests", "Metrics", "operation_of"]
+__all__ = ["CountRequests", "Metrics"]

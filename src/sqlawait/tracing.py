@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider, get_tracer
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext
 
+_OPERATION = re.compile(
+    r"\W*(?:SET STATEMENT .{1,200}? FOR\s+)?(SELECT|WITH|INSERT|UPDATE|DELETE)\b",  # MariaDB puts options first
+    re.IGNORECASE,
+)
 _SPAN = "sqlawait_span"
 
 
@@ -26,7 +31,7 @@ def trace_statements(engine: Engine, *, provider: TracerProvider | None = None) 
 
     @event.listens_for(engine, "before_cursor_execute")
     def start(connection: Connection, cursor: Any, statement: str, *_: Any) -> None:  # noqa: ARG001
-        operation = statement.lstrip().partition(" ")[0].upper()
+        operation = operation_of(statement)
         connection.info[_SPAN] = span = tracer.start_span(operation, kind=SpanKind.CLIENT)
         if span.is_recording():
             span.set_attributes(
@@ -56,4 +61,10 @@ def trace_statements(engine: Engine, *, provider: TracerProvider | None = None) 
             span.end()
 
 
-__all__ = ["trace_statements"]
+def operation_of(statement: str) -> str:
+    """What a statement does, in one of a few words: SELECT, INSERT, UPDATE, DELETE or OTHER."""
+    found = _OPERATION.match(statement)
+    return found[1].upper().replace("WITH", "SELECT") if found else "OTHER"
+
+
+__all__ = ["operation_of", "trace_statements"]

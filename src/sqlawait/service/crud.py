@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-from sqlalchemy.orm import selectinload
-
 from sqlawait import AsyncSession
-from sqlawait.service.models import Account, Category, LedgerEntry, Transfer, User
+from sqlawait.service.models import Account, LedgerEntry, Transfer
 from sqlawait.service.schemas import AccountCreate, TransferCreate
 
 
 class Refused(Exception):
     """The data as they are forbid it: an HTTP 409."""
-
-
-async def user_with_posts(session: AsyncSession, user_id: int) -> User:
-    """Read a user and the user's posts."""
-    return await session.one(select(User).where(User.id == user_id).options(selectinload(User.posts)))
-
-
-async def category_with_items(session: AsyncSession, category_id: int) -> Category:
-    """Read a category and its items."""
-    return await session.one(
-        select(Category).where(Category.id == category_id).options(selectinload(Category.items))
-    )
 
 
 async def open_account(session: AsyncSession, new: AccountCreate) -> Account:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 
 from sqlawait import Page
 from sqlawait.fastapi import ReaderDep, SessionDep
 from sqlawait.fastapi.listing import Listing, listing
-from sqlawait.service import crud
 from sqlawait.service.models import Category
 from sqlawait.service.routers.parameters import Id
 from sqlawait.service.schemas import CategoryRead, CategoryWithItems, CategoryWrite
@@ -32,9 +31,9 @@ async def list_categories(categories: Categories, session: ReaderDep) -> Page[Ca
 
 
 @router.get("/{category_id}", response_model=CategoryWithItems)
-async def read_category(category_id: Id, session: ReaderDep) -> Category:
+async def read_category(category_id: Id, session: ReaderDep) -> Any:
     """Read a category with its items."""
-    return await crud.category_with_items(session, category_id)
+    return await session.json_one(Category, CategoryWithItems, id=category_id)
 
 
 @router.put("/{category_id}", response_model=CategoryRead)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 
@@ -38,9 +38,9 @@ async def list_items(items: Items, session: ReaderDep) -> Page[Item]:
 
 
 @router.get("/{item_id}", response_model=ItemRead)
-async def read_item(item_id: Id, session: ReaderDep) -> Item:
+async def read_item(item_id: Id, session: ReaderDep) -> Any:
     """Read an item."""
-    return await session.get_one(Item, item_id)
+    return await session.json_one(Item, ItemRead, id=item_id)
 
 
 @router.put("/{item_id}", response_model=ItemRead)

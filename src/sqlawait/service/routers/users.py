@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
@@ -11,7 +11,6 @@ from sqlalchemy import select
 from sqlawait import Page
 from sqlawait.fastapi import ReaderDep, SessionDep, StreamSessionDep, ndjson
 from sqlawait.fastapi.listing import Listing, listing
-from sqlawait.service import crud
 from sqlawait.service.models import Post, User
 from sqlawait.service.routers.parameters import Id
 from sqlawait.service.schemas import PostCreate, PostRead, UserCreate, UserPatch, UserRead, UserWithPosts
@@ -48,15 +47,15 @@ async def export_users(session: StreamSessionDep) -> StreamingResponse:
 
 
 @router.get("/{user_id}", response_model=UserRead)
-async def read_user(user_id: Id, session: ReaderDep) -> User:
+async def read_user(user_id: Id, session: ReaderDep) -> Any:
     """Read a user."""
-    return await session.get_one(User, user_id)
+    return await session.json_one(User, UserRead, id=user_id)
 
 
 @router.get("/{user_id}/combined", response_model=UserWithPosts)
-async def read_user_with_posts(user_id: Id, session: ReaderDep) -> User:
-    """Read a user and the user's posts at once."""
-    return await crud.user_with_posts(session, user_id)
+async def read_user_with_posts(user_id: Id, session: ReaderDep) -> Any:
+    """Read a user and the user's posts at once: the response model is the query's plan."""
+    return await session.json_one(User, UserWithPosts, id=user_id)
 
 
 @router.patch("/{user_id}", response_model=UserRead)
