@@ -115,7 +115,7 @@ class Calling:
                 # an argument knows more than the class's own type variable: where the row came from
                 environment[name] = inference.refine(environment.get(name, UNKNOWN), of)
         found = self.normal(substitute(result, environment))
-        if owner is not None and call is not None and not _by_itself(call):
+        if owner is not None and call is not None and not function.module.stub and not _by_itself(call):
             found = resolved(inference, found, owner)
         if function.module.stub and owner is not None and call is not None:
             found = stamped(inference, call, function, owner, found)

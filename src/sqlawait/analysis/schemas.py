@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .declarations import Class, last_name
@@ -61,6 +61,16 @@ class Schemas:
                             found[name] = Field(name, _alias(binding.value) or name, of)
             self._fields[cls] = list(found.values())
         return self._fields[cls]
+
+    def fields_of(self, of: Type) -> list[Field]:
+        """The fields of a schema as a type, with its arguments filled in: of ``Page[UserRead]``."""
+        if not isinstance(of.decl, Class):
+            return []
+        environment = self.inference.attributes.environment(of, of.decl)
+        return [
+            replace(each, type=self.inference.with_arguments(each.type, environment))
+            for each in self.fields(of.decl)
+        ]
 
     def inside(self, of: Type) -> list[Class]:
         """The schemas in a type: of ``list[UserRead] | None`` it is UserRead."""

@@ -191,16 +191,30 @@ def _attached(analysis: Analysis, function: Function, row: ast.Name, commit: ast
     for each in members(analysis.types.type_of(row)):
         if each.origin is not None and each.origin.session == "async":
             return True
+    if any(_added_by(analysis, each.value) for each in made):
+        return True
     for node in function.own_nodes:
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
-            and before(node, commit)
+            and (before(node, commit) or _inside(analysis, node, commit))
             and node.func.attr in ("add", "add_all", "refresh", "save", "create")
             and _mentions(node, row.id)
         ):
             return True
     return False
+
+
+def _added_by(analysis: Analysis, value: ast.expr | None) -> bool:
+    """Whether a row comes back from a helper that adds what it is given: ``user = users.add(User(…))``."""
+    call = value.value if isinstance(value, ast.Await) else value
+    if not isinstance(call, ast.Call):
+        return False
+    return any(
+        outward.name.endswith("AsyncSession.add")
+        for target in analysis.calls.reached(call)
+        for outward in analysis.calls.outward(target)
+    )
 
 
 def _inside(analysis: Analysis, node: ast.AST, block: ast.AST) -> bool:

@@ -118,8 +118,10 @@ def _read(analysis: Analysis, value: ast.expr, wanted: Type, depth: int) -> tupl
 def _read_dict(analysis: Analysis, value: ast.Dict, wanted: Type, depth: int) -> tuple[str, Unloaded] | None:
     if depth > 4:
         return None
-    for schema in analysis.schemas.inside(wanted):
-        fields = {each.reads: each.type for each in analysis.schemas.fields(schema)}
+    for schema in members(wanted):
+        if not analysis.schemas.is_schema(schema.decl):
+            continue
+        fields = {each.reads: each.type for each in analysis.schemas.fields_of(schema)}
         for key, inner in zip(value.keys, value.values, strict=True):
             if isinstance(key, ast.Constant) and key.value in fields:
                 found = _read(analysis, inner, fields[str(key.value)], depth + 1)
