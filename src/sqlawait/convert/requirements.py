@@ -16,6 +16,7 @@ PACKAGES = {
     "mysql-connector-python": ("mysql", {"asyncmy": "asyncmy", "aiomysql": "aiomysql"}),
 }
 """A blocking driver, its database, and the package of each async driver for it."""
+BACKENDS = ("sqlite", "postgresql", "mysql")
 NAME = r"(?<![\w.-]){name}(?![\w-])(\[[^\]]*\])?"
 
 
@@ -23,7 +24,7 @@ def update_requirements(root: Path, result: Result, drivers: Drivers) -> None:
     """Add what the converted code needs; a lock file is not touched but named in the notes."""
     if not result.changes:
         return
-    wanted = _wanted(result)
+    wanted = _wanted(result, drivers)
     for folder in [root, *list(root.parents)[:2]]:
         files = [p for p in sorted(folder.glob("*requirements*")) if p.suffix in (".txt", ".in")]
         files += [
@@ -41,8 +42,12 @@ def update_requirements(root: Path, result: Result, drivers: Drivers) -> None:
     result.notes.append(f"the converted code needs: {', '.join([*wanted, 'greenlet (sqlalchemy[asyncio])'])}")
 
 
-def _wanted(result: Result) -> list[str]:
-    text = "\n".join(after for _, after in result.changes.values())
+def _wanted(result: Result, drivers: Drivers) -> list[str]:
+    lines = [line for _, after in result.changes.values() for line in after.splitlines()]
+    guessed = any(line.startswith("def async_url(") for line in lines)
+    text = "\n".join(line for line in lines if not line.startswith("    drivers = {"))
+    if guessed:  # the URL is known when the program runs: each database that is named stands for its driver
+        text += "".join(f"{scheme}+{getattr(drivers, scheme)}" for scheme in BACKENDS if f"{scheme}:" in text)
     found = []
     for scheme, package in (
         ("sqlite+aiosqlite", "aiosqlite"), ("postgresql+psycopg", "psycopg[binary]"),
@@ -73,7 +78,7 @@ def _update(path: Path, wanted: list[str], result: Result, drivers: Drivers) -> 
             pattern = NAME.format(name=re.escape(name))
             if re.search(pattern, line, re.IGNORECASE) and not line.lstrip().startswith("#"):
                 bare = package.partition("[")[0]
-                if not re.search(NAME.format(name=bare), lowered) and package in wanted:
+                if not re.search(NAME.format(name=bare), lowered):
                     added = _beside(line, name, package, path)
                     if added:
                         out.append(added)
