@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from sqlalchemy import event, func, select, text
+from sqlalchemy import Text, cast, event, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import joinedload
 
@@ -55,31 +55,34 @@ async def test_results_come_in_order(db: Database) -> None:
 
 
 async def test_they_run_at_the_same_time(postgresql_url: str) -> None:
-    """With connections free, three sleeps take the time of one."""
-    async with Database(postgresql_url) as db, db.reader() as session, asyncio.timeout(0.55):
-        sleep: Any = select(func.pg_sleep(0.25))
-        await session.parallel(sleep, sleep, sleep)
+    """With connections free, each read has one of its own."""
+    async with Database(postgresql_url) as db, db.reader() as session, asyncio.timeout(30):
+        sleep: Any = select(func.pg_sleep(1))
+        reads = asyncio.create_task(session.parallel(sleep, sleep, sleep))
+        while pool_of(db).checkedout() < 3:  # noqa: ASYNC110 - the pool has no event for this
+            assert not reads.done()
+            await asyncio.sleep(0.01)
+        await reads
 
 
 async def test_they_see_one_snapshot(postgresql_url: str) -> None:
-    """A row committed while they run is seen by none of them, however late it starts."""
+    """Rows committed while they run are seen by all of them or by none, however late each starts."""
     async with Database(postgresql_url, pool_size=4, threads=1) as db:
         await db.create_all(Base.metadata)
-        async with db.reader() as session:
-            slow = select(func.pg_sleep(0.2), func.count(User.id))
-            late = select(func.count(User.id)).where(func.pg_sleep(0.2).cast(text_type()) != "x")
-            reads = asyncio.create_task(session.parallel(slow, late, select(func.count(User.id))))
-            await asyncio.sleep(0.05)
-            async with db.transaction() as writer:
-                await writer.create(User, email="late@x")
-            first, second, third = await reads
-            assert [first[0][1], second[0], third[0]] == [0, 0, 0]
+        late = select(func.count(User.id)).where(func.length(cast(func.pg_sleep(0.02), Text)) == 0)
+        reads = [late, *[select(func.count(User.id))] * 6]
 
+        async def write() -> None:
+            for number in range(20):
+                async with db.transaction() as session:
+                    await session.create(User, email=f"{number}@x")
 
-def text_type() -> Any:
-    from sqlalchemy import Text
-
-    return Text
+        writing = asyncio.create_task(write())
+        while not writing.done():
+            async with db.reader() as session:
+                counts = await session.parallel(*reads)
+            assert len({count for (count,) in counts}) == 1
+        await writing
 
 
 async def test_own_changes_are_seen(db: Database) -> None:
@@ -137,7 +140,7 @@ async def test_cancellation_leaks_nothing(db: Database) -> None:
     await filled(db)
     async with db.reader() as session:
         await session.parallel(select(User), select(Post))
-    for steps in range(0, 60, 3):
+    for steps in range(0, 60, 6):
         async with db.session() as session:
             task = asyncio.create_task(session.parallel(select(User), select(Post), select(User)))
             for _ in range(steps):

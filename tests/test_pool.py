@@ -146,7 +146,7 @@ async def test_an_observer_that_raises_loses_no_connection(sqlite_url: str) -> N
 async def test_cancellation_loses_no_connection(url: str) -> None:
     """Wherever a task is cancelled on its way through the pool, all connections can be had again afterwards."""
     async with engine_of(url, pool_size=1) as engine:
-        for steps in range(40):
+        for steps in range(25):
             holder = await engine.connect()
             first, second = (asyncio.create_task(connection_of(engine, [], number)) for number in (1, 2))
             await until(lambda: pool_of(engine).waiting() == 2)
@@ -173,7 +173,7 @@ async def test_cancellation_of_a_lease_loses_no_connection(url: str) -> None:
 
     async with engine_of(url, pool_size=1) as engine:
         pool = pool_of(engine)
-        for steps in range(40):
+        for steps in range(25):
             first, second = (asyncio.create_task(lease()) for _ in range(2))
             for _ in range(steps):
                 await asyncio.sleep(0)

@@ -1,6 +1,6 @@
 """Shaped reads give the bytes that FastAPI sends, whatever the values.
 
-``SQLAWAIT_SHAPE_CASES`` sets how many cases each test tries (default 40); a failure prints how to try it again.
+``SQLAWAIT_SHAPE_CASES`` sets how many cases each test tries (default 20); a failure prints how to try it again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.shape.tables import Base, Colour, Owner, Tag, Thing, tagging
 
 from sqlawait import Database
 
-CASES = int(os.environ.get("SQLAWAIT_SHAPE_CASES", "40"))
+CASES = int(os.environ.get("SQLAWAIT_SHAPE_CASES", "20"))
 
 thorough = settings(
     max_examples=CASES,
