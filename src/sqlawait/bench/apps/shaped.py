@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI, Response
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from sqlawait import Database
 from sqlawait.bench.data import User, UserCreate, UserRead, UserUpdate, UserWithPosts
@@ -18,6 +18,8 @@ db = Database(target.plain_url, pool_size=target.connections, pool_timeout=30)
 app = FastAPI()
 install(app, db)
 
+PAGE_OF_USERS = select(User).where(User.id > bindparam("after")).order_by(User.id).limit(PAGE)
+
 
 @app.get("/nothing")
 async def nothing() -> Response:
@@ -26,18 +28,17 @@ async def nothing() -> Response:
 
 @app.get("/users/{user_id}", response_model=UserRead)
 async def read_user(user_id: int, session: ReaderDep) -> Any:
-    return await session.json_one(select(User).where(User.id == user_id), UserRead)
+    return await session.json_one(User, UserRead, id=user_id)
 
 
 @app.get("/users/{user_id}/posts", response_model=UserWithPosts)
 async def read_user_with_posts(user_id: int, session: ReaderDep) -> Any:
-    return await session.json_one(select(User).where(User.id == user_id), UserWithPosts)
+    return await session.json_one(User, UserWithPosts, id=user_id)
 
 
 @app.get("/users", response_model=list[UserRead])
 async def list_users(session: ReaderDep, after: int = 0) -> Any:
-    statement = select(User).where(User.id > after).order_by(User.id).limit(PAGE)
-    return await session.json_all(statement, UserRead)
+    return await session.json_all(PAGE_OF_USERS, UserRead, {"after": after})
 
 
 @app.post("/users", response_model=UserRead, status_code=201)
