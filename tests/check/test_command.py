@@ -175,3 +175,13 @@ def test_rule_explains_and_lists() -> None:
     assert "## What to do" in by_code.stdout
     assert len(CliRunner().invoke(app, ["rule", "--all"]).stdout.splitlines()) == 27
     assert CliRunner().invoke(app, ["rule", "SAW999"]).exit_code == 2
+
+
+def test_code_that_nests_deeply_is_checked(wrong: Path) -> None:
+    """A sum of 3,000 terms and a chain of 1,500 branches, as generated code has them, stop nothing."""
+    (wrong / "total.py").write_text("total = " + " + ".join(["'a'"] * 3000) + "\n", encoding="utf-8")
+    branches = "".join(f"    elif x == {number}:\n        y = {number}\n" for number in range(1500))
+    (wrong / "branch.py").write_text(
+        f"def f(x):\n    if x is None:\n        y = 0\n{branches}", encoding="utf-8"
+    )
+    assert "Found 2 findings in 3 files." in check(wrong).stdout

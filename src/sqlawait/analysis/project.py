@@ -26,6 +26,8 @@ from .syntax import parse
 SKIPPED = {
     "__pycache__", "node_modules", "site-packages", "venv", "env", "build", "dist", "htmlcov", "__pypackages__",
 }  # fmt: skip
+MAX_NESTING = 10_000
+"""Calls that a walk over a tree may nest."""
 STUBS = Path(__file__).parent / "stubs"
 Progress = Callable[[str, int, int], None]
 """Told of (what is being done, how many are done, of how many)."""
@@ -92,6 +94,8 @@ class Project:
 
         Example: ``Project.load([Path("src")])``.
         """
+        # Generated code nests deeper than people write: a sum of 3,000 terms is a tree of 3,000 levels.
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), MAX_NESTING))
         project = cls()
         for stub in sorted(STUBS.glob("*.stub")):
             project._add_stub(stub)
