@@ -150,9 +150,15 @@ class Suite:
             context.edits.wrap_node(call, f"{self._bridge('synchronous', context)}(", ")")
 
     def _gives_handle(self, call: ast.Call) -> bool:
-        return self._is_handle(call) or any(
+        if self._is_handle(call) or self._is_factory(call):
+            return True
+        returned = [value for target in self._targets(call) if not target.yields for value in target.returns]
+        return any(self._is_handle(value) or self._is_factory(value) for value in returned)
+
+    def _is_factory(self, node: ast.expr) -> bool:
+        return any(
             each.kind == "instance" and self.facts.inference.is_a(each, "sqlalchemy.orm.sessionmaker")
-            for each in members(self.facts.type_of(call))
+            for each in members(self.facts.type_of(node))
         )
 
     def _wait(self, call: ast.Call, awaited: list[Function], context: Context) -> None:
