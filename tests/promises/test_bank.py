@@ -35,7 +35,7 @@ async def test_nothing_is_lost_doubled_or_made_up(url: str, level: str | None, s
         asked = sum(told.answers.values())
         unresolved = told.answers["503 deadlock"] + told.answers["503 serialization"]
         # two seconds are many on a quiet machine and few on one that runs other things beside this test
-        assert unresolved <= asked * (0.001 if LONG else 0.1), told.answers
+        assert unresolved <= asked * (0.001 if LONG else 0.25), told.answers
         assert len(told.acknowledged) > asked / 4, told.answers
         assert db.engine.pool.checkedout() == 0
 

@@ -159,16 +159,17 @@ async def test_a_lost_commit_is_commit_unknown(
 async def test_a_black_hole_is_an_error_in_time(postgresql_url: str) -> None:
     """When nothing arrives any more, a statement fails within its time-out and two seconds, a new one too."""
     loop = asyncio.get_running_loop()
+    slack = 2 if LONG else 4  # seconds; the short run shares its machine
     async with bank(careful_app, postgresql_url, 1) as (_, proxy, through), through.session() as session:
         await session.execute(text("SELECT 1"))
         async with proxy.black_hole():
             start = loop.time()
             with pytest.raises(Unavailable):
                 await session.execute(text("SELECT 1"))
-            assert loop.time() - start < QUICK.command + 2
+            assert loop.time() - start < QUICK.command + slack
             start = loop.time()
             assert not (await through.health()).ok
-            assert loop.time() - start < QUICK.connect + 2
+            assert loop.time() - start < QUICK.connect + slack
         assert (await through.health()).ok
 
 
