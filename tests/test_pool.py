@@ -192,11 +192,11 @@ async def test_a_failed_connect_frees_its_place(sqlite_url: str) -> None:
     async with engine_of(sqlite_url, pool_size=1) as engine:
         failures = iter([True, True, False])
 
-        def refuse(connection: Any, record: Any) -> None:
+        def refuse(*_: Any) -> None:
             if next(failures, False):
                 raise ConnectionRefusedError
 
-        event.listen(engine.sync_engine.pool, "connect", refuse)
+        event.listen(engine.sync_engine, "do_connect", refuse)
         results = await asyncio.gather(
             *(connection_of(engine, [], number) for number in range(4)), return_exceptions=True
         )
@@ -237,7 +237,8 @@ async def test_a_broken_lease_is_closed(url: str) -> None:
 async def test_a_lease_respects_ping_events_and_invalidation(url: str) -> None:
     """With pre-ping or listeners, or after an invalidation, a lease takes SQLAlchemy's whole way."""
     events: list[str] = []
-    async with engine_of(url, pool_size=1, pool_pre_ping=True) as engine:
+    # SQLAlchemy 2.0 cannot ping through asyncmy: it passes an argument too few.
+    async with engine_of(url, pool_size=1, pool_pre_ping=not url.startswith("mysql")) as engine:
         pool = pool_of(engine)
         event.listen(pool, "checkout", lambda *_: events.append("out"))
         event.listen(pool, "checkin", lambda *_: events.append("in"))
@@ -286,6 +287,10 @@ async def test_dispose_closes_what_is_free_and_later_what_is_out(url: str) -> No
         assert (old.checkedin(), old.checkedout()) == (0, 0)
 
 
+@pytest.mark.filterwarnings(  # SQLAlchemy 2.0 drops it where 2.1 terminates it
+    "ignore:.*deleted before being closed:ResourceWarning",
+    "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning",
+)
 async def test_a_lost_connection_comes_back(sqlite_url: str) -> None:
     """A connection that was never closed comes back through the garbage collector, to the first in line."""
     async with engine_of(sqlite_url, pool_size=1) as engine:
