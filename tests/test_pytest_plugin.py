@@ -58,7 +58,7 @@ async def read(number: int, session: SessionDep) -> str | None:
 @app.get("/sleep")
 async def sleep() -> int:
     import time
-    time.sleep(0.3)
+    time.sleep(1)
     return 0
 """
 

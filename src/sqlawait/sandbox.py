@@ -30,7 +30,7 @@ from sqlawait.exceptions import ConfigurationError
 from sqlawait.pool import FairPool, Lease
 
 _SAVEPOINT = "sqlawait_sandbox"
-_PATIENCE = 5.0
+_PATIENCE = 10.0
 _BEGINS = ("BEGIN", "START TRANSACTION")
 
 

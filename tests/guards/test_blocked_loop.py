@@ -7,7 +7,7 @@ import gc
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Self
 
 import pytest
@@ -139,18 +139,25 @@ def work(seconds: float) -> None:
         sum(range(1_000))
 
 
+async def until_found(watched: Watched, block: Callable[[float], None]) -> None:
+    """Block, on a busy machine several times: what the watch could not see for sure it does not report."""
+    for _ in range(20):
+        block(0.3)
+        await beats(2)
+        if watched.found.is_set():
+            return
+
+
 @pytest.mark.parametrize("block", [time.sleep, work], ids=["waiting", "computing"])
-async def test_other_blocking_code_is_found_by_time(block: object) -> None:
+async def test_other_blocking_code_is_found_by_time(block: Callable[[float], None]) -> None:
     """With the line that blocked, the request, and how long it really took."""
-    assert callable(block)
     async with Watched() as watched:
         with watched.guards.scope("GET /slow"):
-            block(0.3)
-            await asyncio.wait_for(watched.found.wait(), 5)
-    (finding,) = watched.findings.of("blocked-loop")
+            await until_found(watched, block)
+    finding = watched.findings.of("blocked-loop")[0]
     assert finding.seconds > 0.25
     assert finding.site is not None
-    assert finding.site.function in {"test_other_blocking_code_is_found_by_time", "work"}
+    assert finding.site.function in {"until_found", "work"}
     assert "in GET /slow" in finding.message
     assert "to_thread" in finding.fix
 
@@ -169,7 +176,7 @@ async def test_silent_while_the_loop_turns() -> None:
 
 async def test_silent_while_the_garbage_collector_runs() -> None:
     """Its pauses are nobody's line to change."""
-    many = [[number] for number in range(300_000)]
+    many = [[number] for number in range(100_000)]
     async with Watched() as watched:
         end = time.perf_counter() + 0.2
         while time.perf_counter() < end:
@@ -180,26 +187,29 @@ async def test_silent_while_the_garbage_collector_runs() -> None:
 
 
 async def test_a_framework_may_warm_up_once() -> None:
-    """A block without any line of the application's is reported when it comes again for the same request."""
-    slow = re.compile("(a+)+$")  # runs in the standard library, called from no line of a test
-
+    """A block without any line of the application's is reported when it comes again."""
+    slow = re.compile("(a+)+$")  # backtracks in C, called from no line of a test
     async with Watched() as watched:
         loop = asyncio.get_running_loop()
-        for _ in range(2):
+        monitor = blocked_loop.watch(watched.guards)
+        assert monitor is not None
+        for _ in range(20):
             done = asyncio.Event()
-            loop.call_soon(slow.match, "a" * 24 + "b")
+            loop.call_soon(slow.match, "a" * 22 + "b")
             loop.call_soon(done.set)
             await done.wait()
             await beats(2)
+            if watched.findings:
+                break
     assert len(watched.findings) == 1
+    assert monitor._warmed_up
 
 
 async def test_every_request_that_waited_is_told() -> None:
     """The blocked time counts for each request that ran meanwhile, not only for the one at fault."""
     async with Watched() as watched:
         with watched.guards.scope("GET /other") as other:
-            work(0.2)
-            await asyncio.wait_for(watched.found.wait(), 5)
+            await until_found(watched, work)
     assert other.blocked > 0.15
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from tests.guards.conftest import stocked
 from tests.guards.shop import Customer, Findings
 
+from sqlawait.events import Finding
 from sqlawait.exceptions import LeakedConnection
 from sqlawait.guards import Guards, Limits, blocked_loop
 
@@ -51,19 +52,23 @@ async def test_never_closed(postgresql_url: str, findings: Findings) -> None:
 async def test_held_while_waiting_for_something_else(any_engine: AsyncEngine, findings: Findings) -> None:
     """A connection that is held across an await of something else is found while that wait still lasts."""
     found = asyncio.Event()
-    with Guards(leaked_connection="log", observers=[findings, lambda _: found.set()], limits=quick) as guards:
+
+    def note(event: object) -> None:
+        if isinstance(event, Finding) and event.guard == "leaked-connection":
+            found.set()
+
+    with Guards(leaked_connection="log", observers=[findings, note], limits=quick) as guards:
         blocked_loop.watch(guards)
         with guards.scope("GET /customers"):
             async with AsyncSession(any_engine) as session:
                 await session.get(Customer, 1)
-                found.clear()
-                await asyncio.wait_for(found.wait(), 10)
+                await asyncio.wait_for(found.wait(), 30)
         blocked_loop.unwatch()
     (finding,) = findings.of("leaked-connection")
     assert "while GET /customers waited for something else" in finding.message
     assert finding.seconds >= quick.idle_after
     assert finding.site is not None
-    assert finding.site.line == finding.related["taken"].line + 2
+    assert finding.site.line == finding.related["taken"].line + 1
 
 
 async def test_silent_where_everything_is_given_back(any_engine: AsyncEngine, findings: Findings) -> None:

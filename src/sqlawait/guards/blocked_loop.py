@@ -118,6 +118,7 @@ class Monitor:
         """Report a block at the end of the request that made it, though the loop has not turned yet."""
         if self._samples:
             now = perf_counter()
+            self.lags.append(now - self._beat_at)
             self._released(now - self._beat_at, ending)
             self._beat_at, self._cpu_at = now, self._cpu()
 
