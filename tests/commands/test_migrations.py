@@ -53,7 +53,7 @@ def test_services_that_start_at_once_migrate_once(url: str) -> None:
         subprocess.Popen([sys.executable, "-m", "sqlawait", "db", "upgrade", "--database-url", url])
         for _ in range(3)
     ]
-    assert [process.wait(timeout=60) for process in starting] == [0, 0, 0]
+    assert [process.wait(timeout=300) for process in starting] == [0, 0, 0]
     assert tables(url) == {"alembic_version", *Base.metadata.tables}
 
 
