@@ -31,7 +31,7 @@ from sqlawait.pool import FairPool, Lease
 
 _SAVEPOINT = "sqlawait_sandbox"
 _PATIENCE = 10.0
-_BEGINS = ("BEGIN", "START TRANSACTION")
+_BEGINS = ("BEGIN", "START TRANSACTION", "SET TRANSACTION")
 
 
 class Nesting:
@@ -229,7 +229,7 @@ def isolate(engine: Engine, nesting: Nesting) -> None:
     def skip_begin(
         _connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any
     ) -> tuple[str, Any]:
-        # set-ups that begin by hand, as SQLite's drivers need it
+        # what backends send to begin by hand, or to set the mode of the transaction that begins
         return ("SELECT 1" if statement.upper().startswith(_BEGINS) else statement), parameters
 
     @event.listens_for(engine, "rollback")
