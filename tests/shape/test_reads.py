@@ -13,6 +13,7 @@ from tests.shape.oracle import sent
 from tests.shape.tables import Owner, Tag, Thing
 
 from sqlawait import ConfigurationError, Database, NotFound
+from sqlawait.paging import Page
 from sqlawait.pool import FairPool
 
 
@@ -260,3 +261,17 @@ async def test_a_failed_read_gives_its_connection_back(shop: Database) -> None:
     assert pool.checkedout() == 0
     async with shop.reader() as session:
         assert await session.json_one(Owner, NameOut, id=1) == b'{"name":"Ann"}'
+
+
+async def test_a_page_has_the_same_rows_as_instances_and_as_json(shop: Database) -> None:
+    """Keyset pages of a schema: each row once, relationships loaded, and the JSON of the page's own model."""
+    statement = select(Owner).order_by(Owner.name.desc())
+    async with shop.session() as session:
+        first = await session.read_page(statement, OwnerOut, limit=1)
+        assert [owner.name for owner in first.items] == ["Bob"]
+        second = await session.read_page(statement, OwnerOut, limit=1, cursor=first.next)
+        assert [[thing.rank for thing in owner.things] for owner in second.items] == [[3, 2, 1]]
+        assert second.next is None
+        sent = await session.json_page(statement, OwnerOut, limit=1, cursor=first.next)
+        assert sent == second.model_dump_json(by_alias=True).encode()
+        assert Page[OwnerOut].model_validate_json(sent) == second
