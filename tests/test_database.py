@@ -205,6 +205,25 @@ async def test_a_swallowed_error_cannot_be_committed(postgresql_url: str) -> Non
             assert [user.email for user in await session.find_all(User)] == ["bob@example.com"]
 
 
+async def test_a_commit_that_fails_does_not_follow_its_connection(url: str) -> None:
+    """What a refused COMMIT leaves behind is not taken for a failure of the next transaction."""
+    if url.startswith("mysql"):
+        pytest.skip("MariaDB has no deferred constraints: nothing fails at COMMIT")
+    async with Database(url, pool_size=1, threads=0) as db:
+        async with db.transaction() as session:
+            await session.execute(text("CREATE TABLE a (id INTEGER PRIMARY KEY)"))
+            await session.execute(
+                text("CREATE TABLE b (a INTEGER REFERENCES a (id) DEFERRABLE INITIALLY DEFERRED)")
+            )
+        for _ in range(3):
+            with pytest.raises(DBAPIError) as caught:
+                async with db.transaction() as session:
+                    await session.execute(text("INSERT INTO b VALUES (9)"))
+            assert failure_of(caught.value) is Failure.FOREIGN_KEY
+        async with db.transaction() as session:
+            await session.execute(text("INSERT INTO a VALUES (1)"))
+
+
 async def test_a_statement_is_bounded(url: str) -> None:
     """A statement over the command time-out is a failure of that name, and the next one works."""
     slow = {

@@ -185,7 +185,9 @@ def _refuse_failed_commit(engine: Engine) -> None:
     @event.listens_for(engine, "handle_error")
     def remember(context: ExceptionContext) -> None:
         connection = context.connection
-        if connection is not None and connection.in_transaction() and not context.is_disconnect:
+        if context.statement is None or connection is None or context.is_disconnect:
+            return  # a COMMIT that fails ends its transaction: the next one must not be taken for it
+        if connection.in_transaction():
             _failed.add(connection.connection.driver_connection)
 
     def do_rollback(connection: PoolProxiedConnection) -> None:

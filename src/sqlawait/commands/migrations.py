@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from alembic import command
@@ -36,9 +37,9 @@ def config(url: str | None = None, *, ini: Path = Path("alembic.ini")) -> Config
         ini: The project's own configuration, used where it exists.
     """
     if ini.exists():
-        made = Config(ini)
+        made = Config(ini, stdout=sys.stdout)
     else:
-        made = Config()
+        made = Config(stdout=sys.stdout)
         made.set_main_option("script_location", "sqlawait.service:migrations")
         made.set_main_option("path_separator", "os")
     made.attributes["url"] = url
