@@ -193,7 +193,7 @@ async def test_a_framework_may_warm_up_once() -> None:
         loop = asyncio.get_running_loop()
         monitor = blocked_loop.watch(watched.guards)
         assert monitor is not None
-        for _ in range(20):
+        for _ in range(100):
             done = asyncio.Event()
             loop.call_soon(slow.match, "a" * 22 + "b")
             loop.call_soon(done.set)
