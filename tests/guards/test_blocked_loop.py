@@ -195,7 +195,7 @@ async def test_a_framework_may_warm_up_once() -> None:
         assert monitor is not None
         for _ in range(100):
             done = asyncio.Event()
-            loop.call_soon(slow.match, "a" * 22 + "b")
+            loop.call_soon(slow.match, "a" * 25 + "b")
             loop.call_soon(done.set)
             await done.wait()
             await beats(2)
