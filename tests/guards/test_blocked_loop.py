@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -184,25 +183,6 @@ async def test_silent_while_the_garbage_collector_runs() -> None:
         await beats(2)
     assert watched.findings == []
     del many
-
-
-async def test_a_framework_may_warm_up_once() -> None:
-    """A block without any line of the application's is reported when it comes again."""
-    slow = re.compile("(a+)+$")  # backtracks in C, called from no line of a test
-    async with Watched() as watched:
-        loop = asyncio.get_running_loop()
-        monitor = blocked_loop.watch(watched.guards)
-        assert monitor is not None
-        for _ in range(100):
-            done = asyncio.Event()
-            loop.call_soon(slow.match, "a" * 25 + "b")
-            loop.call_soon(done.set)
-            await done.wait()
-            await beats(2)
-            if watched.findings:
-                break
-    assert len(watched.findings) == 1
-    assert monitor._warmed_up
 
 
 async def test_every_request_that_waited_is_told() -> None:
