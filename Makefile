@@ -17,11 +17,11 @@ venv: $(VENV)/.installed ## the development environment, in .venv (VENV=… PYTH
 $(VENV)/.installed: $(LOCK) pyproject.toml
 ifdef UV
 	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $(LOCK)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r $(LOCK)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 else
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 endif
 	@touch $@
@@ -48,11 +48,11 @@ peers: $(PEERS)/.installed ## other stacks serving the same API, measured beside
 $(PEERS)/.installed: bench/peers/requirements.txt pyproject.toml
 ifdef UV
 	@test -x $(PEERS)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(PEERS)
-	$(UV) pip install --quiet --python $(PEERS)/bin/python --require-hashes -r bench/peers/requirements.txt
+	$(UV) pip install --quiet --python $(PEERS)/bin/python --require-hashes --no-deps -r bench/peers/requirements.txt
 	$(UV) pip install --quiet --python $(PEERS)/bin/python -e .
 else
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/peers/requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r bench/peers/requirements.txt
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -e .
 endif
 	@touch $@
