@@ -7,21 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .edits import Edits
+from .refusals import Refusal
 
 if TYPE_CHECKING:
     from sqlawait.analysis.project import Module
 
     from .chains import Chain
     from .facts import Facts
-
-
-class Refusal(Exception):
-    """A construct that is not converted: nothing was changed, and the reason becomes a TODO."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        self.code = code
-        self.reason = reason
-        super().__init__(f"{code}: {reason}")
 
 
 @dataclass
@@ -63,7 +55,7 @@ class Context:
             return self.render_session(chain.session)
         found = self.facts.session_behind(chain.root) or self.facts.session_in_reach(chain.root)
         if not found:
-            raise Refusal("SAW304", f"the session that runs {self.edits.text(chain.root)} is not in reach here")
+            raise Refusal("SAW903", f"the session that runs {self.edits.text(chain.root)} is not in reach here")
         return found
 
     def render_session(self, node: ast.expr) -> str:

@@ -134,7 +134,7 @@ class Conversion:
                 continue
             if function in self.colours.stuck:
                 reason = f"{function.qualname} waits for the database and cannot be a coroutine function"
-                context.refuse(function.own_nodes[0], Refusal("SAW305", reason))
+                context.refuse(function.own_nodes[0], Refusal("SAW904", reason))
             if function in self.colours.converted:
                 self._function(function, context)
                 if function in self.colours.twins and not self._inside_twin(function):

@@ -15,7 +15,7 @@ def make_awaitable(node: ast.AST, context: Context) -> None:
     child = node
     for parent in project.ancestors(node):
         if isinstance(parent, ast.Lambda):
-            raise Refusal("SAW305", "a lambda cannot await; make it a function that is awaited")
+            raise Refusal("SAW904", "a lambda cannot await; make it a function that is awaited")
         if isinstance(parent, ast.GeneratorExp) and not _is_first_source(child, parent):
             _listed(parent, context)
         if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -31,7 +31,7 @@ def _listed(node: ast.GeneratorExp, context: Context) -> None:
     """A generator expression that awaits would be asynchronous: it becomes a list where a call takes it."""
     call = context.facts.parent(node)
     if not isinstance(call, ast.Call) or node not in call.args:
-        raise Refusal("SAW305", "a generator expression that awaits must be walked with async for")
+        raise Refusal("SAW904", "a generator expression that awaits must be walked with async for")
     start, end = context.edits.start(node), context.edits.end(node)
     if len(call.args) == 1 and not call.keywords:
         context.edits.wrap(start + 1, end - 1, "[", "]")
@@ -68,9 +68,9 @@ def rewrite_wait(wait: Wait, context: Context) -> None:
         put_await(node, context)
     elif wait.kind == "engine":
         if node.func.attr == "raw_connection":
-            raise Refusal("SAW307", "a raw DBAPI connection has no async counterpart")
+            raise Refusal("SAW906", "a raw DBAPI connection has no async counterpart")
         if node.func.attr == "begin":
-            raise Refusal("SAW307", "an engine's begin() outside a with statement")
+            raise Refusal("SAW906", "an engine's begin() outside a with statement")
         make_awaitable(node, context)
         put_await(node, context)
 
@@ -78,7 +78,7 @@ def rewrite_wait(wait: Wait, context: Context) -> None:
 def _refuse_streams(node: ast.Call) -> None:
     for each in ast.walk(node):
         if isinstance(each, ast.keyword) and each.arg in ("stream_results", "yield_per"):
-            raise Refusal("SAW308", "a streamed result is read with session.stream() and async for")
+            raise Refusal("SAW907", "a streamed result is read with session.stream() and async for")
 
 
 def _bulk(node: ast.Call, func: ast.Attribute, context: Context) -> None:
@@ -109,7 +109,7 @@ def rewrite_with(node: ast.With, asynchronous: list[ast.expr], context: Context)
     names = set(asynchronous)
     if not all(item.context_expr in names for item in node.items):
         raise Refusal(
-            "SAW306", "one with statement holds both what is entered with async with and what is not; nest them"
+            "SAW905", "one with statement holds both what is entered with async with and what is not; nest them"
         )
     make_awaitable(node, context)
     for item in node.items:

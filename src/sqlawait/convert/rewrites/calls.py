@@ -18,19 +18,19 @@ def rewrite_call(call: ast.Call, targets: list[Function], awaited: set[Function]
         return
     if len(hit) != len(targets):
         names = ", ".join(each.qualname for each in targets if each not in awaited)
-        raise Refusal("SAW309", f"this calls either a function that became async or one that did not ({names})")
+        raise Refusal("SAW908", f"this calls either a function that became async or one that did not ({names})")
     if any(each.name == "__init__" for each in hit):
         return
     if any(each.yields for each in hit):
         if not all(each.yields for each in hit):
-            raise Refusal("SAW309", "this calls either a generator or a function")
+            raise Refusal("SAW908", "this calls either a generator or a function")
         if all(each.decorator_names & {"contextmanager", "asynccontextmanager"} for each in hit):
             return  # the with statement around it is rewritten
         _generator(call, context)
         return
     parent = context.facts.parent(call)
     if isinstance(parent, ast.withitem):
-        raise Refusal("SAW306", "a context manager that a coroutine makes is entered after an await")
+        raise Refusal("SAW905", "a context manager that a coroutine makes is entered after an await")
     make_awaitable(call, context)
     put_await(call, context)
 
@@ -45,7 +45,7 @@ def _generator(call: ast.Call, context: Context) -> None:
     elif isinstance(parent, ast.comprehension) and parent.iter is call:
         owner = facts.parent(parent)
         if isinstance(owner, ast.GeneratorExp):
-            raise Refusal("SAW305", "a generator expression over an async generator")
+            raise Refusal("SAW904", "a generator expression over an async generator")
         position = edits.between(0, edits.start(parent.target)).encode().rfind(b"for")
         edits.replace(position, position + len("for"), "async for")
     elif isinstance(parent, ast.Call) and last_name(parent.func) == "next" and parent.args[:1] == [call]:
@@ -67,9 +67,9 @@ def _generator(call: ast.Call, context: Context) -> None:
     ):
         return
     elif isinstance(parent, (ast.Assign, ast.Return)):
-        raise Refusal("SAW310", "an async generator is kept for later: walk it with async for")
+        raise Refusal("SAW909", "an async generator is kept for later: walk it with async for")
     else:
-        raise Refusal("SAW310", "an async generator is walked with async for, and this is no such place")
+        raise Refusal("SAW909", "an async generator is walked with async for, and this is no such place")
 
 
 def rewrite_handed(call: ast.Call, awaited: set[Function], context: Context) -> None:

@@ -62,25 +62,25 @@ class _Plan:
         seen_set = False
         for step in chain.steps:
             if seen_set and step.name not in AFTER_UNION | SETS:
-                raise Refusal("SAW302", f"Query.{step.name}() after a union has no counterpart in select()")
+                raise Refusal("SAW901", f"Query.{step.name}() after a union has no counterpart in select()")
             seen_set = seen_set or step.name in SETS
             self._check_step(step)
         if self.end == "[]":
             self._check_slice()
         elif self.end and self.end not in RUNS | ATTRIBUTES | SAME | {"as_scalar", "session"}:
-            raise Refusal("SAW302", f"Query.{self.end} has no counterpart in select()")
+            raise Refusal("SAW901", f"Query.{self.end} has no counterpart in select()")
         if self.end in ("delete", "update"):
             self._check_dml()
         elif self.end == "get" and any(
             step.name not in ("options", "populate_existing") for step in chain.steps
         ):
-            raise Refusal("SAW302", "Query.get() on a refined query")
+            raise Refusal("SAW901", "Query.get() on a refined query")
         if (self.end in RUNS - {"count", "get", "delete", "update"} or self.iterated or self.end == "[]") and (
             chain.shape.rows == "unknown"
         ):
             what = chain.shape.model or self.facts.text(chain.root)
             raise Refusal(
-                "SAW303", f"whether {what} is a model or a column is not known, so neither is what its rows are"
+                "SAW902", f"whether {what} is a model or a column is not known, so neither is what its rows are"
             )
 
     def _check_step(self, step: Step) -> None:
@@ -88,11 +88,11 @@ class _Plan:
             positional = step.call.args
             if any(isinstance(each, ast.Constant) for each in positional) or len(positional) > 2:
                 raise Refusal(
-                    "SAW302",
+                    "SAW901",
                     f"Query.{step.name}() with names or with several targets went away in SQLAlchemy 2.0",
                 )
             if any(isinstance(each, ast.Tuple) for each in positional):
-                raise Refusal("SAW302", f"Query.{step.name}() with tuples went away in SQLAlchemy 2.0")
+                raise Refusal("SAW901", f"Query.{step.name}() with tuples went away in SQLAlchemy 2.0")
 
     def _check_slice(self) -> None:
         assert self.chain.end is not None
@@ -104,28 +104,28 @@ class _Plan:
             else [node.slice]
         )
         if isinstance(node.slice, ast.Slice) and node.slice.step is not None:
-            raise Refusal("SAW302", "a slice of a query with a step")
+            raise Refusal("SAW901", "a slice of a query with a step")
         if any(
             isinstance(each, ast.UnaryOp) or (isinstance(each, ast.Constant) and isinstance(each.value, str))
             for each in parts
         ):
-            raise Refusal("SAW302", "a query counted from its end")
+            raise Refusal("SAW901", "a query counted from its end")
 
     def _check_dml(self) -> None:
         shape = self.chain.shape
         assert self.chain.end is not None
         if self.chain.session is not None:
             if not all(step.name in PLAIN | {"execution_options"} for step in self.chain.steps):
-                raise Refusal("SAW302", f"Query.{self.end}() on more than conditions")
+                raise Refusal("SAW901", f"Query.{self.end}() on more than conditions")
         elif not (shape.simple and shape.filtered and shape.model.replace(".", "").isidentifier()):
             raise Refusal(
-                "SAW302", f"Query.{self.end}() of a stored query whose model or conditions are not certain"
+                "SAW901", f"Query.{self.end}() of a stored query whose model or conditions are not certain"
             )
         call = self.chain.end.call
         if any(
             each.arg not in ("synchronize_session", "values", "execution_options") for each in call.keywords
         ):
-            raise Refusal("SAW302", f"Query.{self.end}() with options that the statement does not have")
+            raise Refusal("SAW901", f"Query.{self.end}() with options that the statement does not have")
 
     # -- changes -----------------------------------------------------------------------------------------------
 
@@ -298,7 +298,7 @@ class _Plan:
         session = self.context.session_of(chain)
         call = chain.end.call
         if chain.session is None or len(call.args) + len(call.keywords) != 1:
-            raise Refusal("SAW302", "Query.get() of a stored query")
+            raise Refusal("SAW901", "Query.get() of a stored query")
         extra = ""
         for step in chain.steps:
             if step.name == "options":
