@@ -19,11 +19,11 @@ from pathlib import Path
 from . import pyrefly
 from .calls import Calls
 from .colours import Colours
-from .declarations import Class, Function
+from .declarations import Class, Function, Module
 from .holding import Holding
 from .inference import Inference, TypeSource
 from .models import Relationship
-from .project import Broken, Module, Progress, Project
+from .project import Broken, Progress, Project
 from .schemas import Schemas
 from .types import Origin, Type
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .annotations import STRAWBERRY
-from .declarations import Binding, Class
-from .project import Module
+from .declarations import Binding, Class, Module
 from .types import UNKNOWN, Type, external, members, substitute, union
 
 if TYPE_CHECKING:

@@ -71,7 +71,6 @@ class Calling:
         self._targets: dict[ast.Call, list[Use]] = {}
 
     # -- results
-    # -------------------------------------------------------------------------------------------------
 
     def result(self, call: ast.Call) -> Type:
         """The type of a call."""
@@ -186,7 +185,6 @@ class Calling:
         return rewrite(of, change) if of.args else of
 
     # -- callers
-    # -------------------------------------------------------------------------------------------------
 
     def passed(self, function: Function, param: ast.arg) -> Iterator[Type]:
         """The types that callers pass for a parameter."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .declarations import Binding, BindingKind, Class, Function, FunctionNode, Scope, last_name
 
 if TYPE_CHECKING:
-    from .project import Module
+    from .declarations import Module
 
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 INDIRECT = {
@@ -149,7 +149,6 @@ class Collector(ast.NodeVisitor):
         return scope
 
     # -- nodes that declare or bind
-    # ------------------------------------------------------------------------------
 
     def _function(self, node: FunctionNode) -> None:
         name = "<lambda>" if isinstance(node, ast.Lambda) else node.name

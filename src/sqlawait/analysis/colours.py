@@ -1,10 +1,8 @@
 """Which functions run on the event loop, and what they do there.
 
-A coroutine runs on the loop, and so does every plain function that it calls. Plain routes and dependencies,
-and what
-is handed to ``to_thread``, ``run_in_threadpool``, ``run_sync`` or an executor, run in a thread: a function
-that is
-only handed on is not called, so it never gets the loop's colour.
+A coroutine runs on the loop, and so does every plain function that it calls. Plain routes and dependencies, and
+what is handed to ``to_thread``, ``run_in_threadpool``, ``run_sync`` or an executor, run in a thread: a function
+that is only handed on is not called, so it never gets the loop's colour.
 """
 
 from __future__ import annotations

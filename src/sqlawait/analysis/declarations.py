@@ -1,4 +1,4 @@
-"""What a module declares: scopes, bindings, functions and classes."""
+"""Modules and what they declare: scopes, bindings, functions and classes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from .project import Module
+    from pathlib import Path
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 BindingKind = Literal[
@@ -208,6 +207,33 @@ class Class:
         return f"<Class {self.id}>"
 
 
+@dataclass(eq=False)
+class Module:
+    """One file of the code base."""
+
+    name: str
+    path: Path
+    source: str
+    tree: ast.Module
+    package: bool = False
+    checked: bool = True
+    """False for what is read only because something else imports it, and for stubs."""
+    stub: bool = False
+    scope: Scope = field(init=False)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Its source, line by line, as the parser counts lines."""
+        return self.source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+    def line(self, number: int) -> str:
+        """One line of its source, counted from 1; empty past the end."""
+        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
+
+    def __repr__(self) -> str:
+        return f"<Module {self.name}>"
+
+
 def last_name(node: ast.AST) -> str:
     """``c`` of ``a.b.c``; empty for what is neither a name nor an attribute."""
     if isinstance(node, ast.Name):
@@ -237,4 +263,4 @@ def walk_own(node: ast.AST) -> Iterator[ast.AST]:
             pending.extend(reversed(list(ast.iter_child_nodes(node))))
 
 
-__all__ = ["Binding", "Class", "Function", "FunctionNode", "Scope", "dotted", "last_name", "walk_own"]
+__all__ = ["Binding", "Class", "Function", "FunctionNode", "Module", "Scope", "dotted", "last_name", "walk_own"]

@@ -138,7 +138,6 @@ class Holding:
         return self._class_attributes[cls]
 
     # -- machinery
-    # -----------------------------------------------------------------------------------------------
 
     def _call(self, node: ast.Call, depth: int) -> set[Key]:
         found: set[Key] = set()

@@ -2,8 +2,7 @@
 
 Types are worked out on demand and remembered. Parameters without an annotation get what their callers pass,
 FastAPI's dependencies included; results without one get what the function returns. Annotations are believed,
-and
-sharpened with what callers say about where a session or a row came from.
+and sharpened with what callers say about where a session or a row came from.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from typing import Protocol
 from .annotations import Annotations
 from .attributes import Attributes
 from .calling import Calling
-from .declarations import Binding, Class, Function, last_name
+from .declarations import Binding, Class, Function, Module, last_name
 from .decorating import Decorating
 from .fixtures import Fixtures
 from .injection import Injection
 from .models import Models
 from .names import Names
-from .project import Module, Project
+from .project import Project
 from .types import NONE, UNKNOWN, Type, external, instance, members, substitute, union
 
 MAX_DEPTH = 90
@@ -57,7 +56,6 @@ class Inference:
         self._tries: dict[tuple[str, object], int] = {}
 
     # -- questions
-    # -----------------------------------------------------------------------------------------------
 
     def type_of(self, node: ast.expr) -> Type:
         """The type of an expression where it stands."""
@@ -139,7 +137,6 @@ class Inference:
         return bool(self._active)
 
     # -- machinery
-    # -----------------------------------------------------------------------------------------------
 
     def _once(self, key: tuple[str, object], compute: Callable[[], Type]) -> Type:
         found = self._memo.get(key)
@@ -277,7 +274,6 @@ class Inference:
         return left if left.known and left.name == right.name else UNKNOWN
 
     # -- bindings
-    # ------------------------------------------------------------------------------------------------
 
     def _binding(self, binding: Binding) -> Type:
         node, collected = binding.node, self.project.collected
@@ -346,7 +342,6 @@ class Inference:
         )
 
     # -- parameters and results
-    # ----------------------------------------------------------------------------------
 
     def _param(self, function: Function, param: ast.arg) -> Type:
         spec = function.node.args
@@ -432,7 +427,6 @@ class Inference:
         return instance("Coroutine", found) if function.is_async else found
 
     # -- protocols
-    # -----------------------------------------------------------------------------------------------
 
     def _item(self, of: Type) -> Type:
         if of.name in ("list", "Generator", "AsyncGenerator", "dict") and of.args:

@@ -145,7 +145,6 @@ class Models:
         )
 
     # -- reading declarations
-    # ------------------------------------------------------------------------------------
 
     def _mapped(self, cls: Class) -> bool:
         inference = self.inference

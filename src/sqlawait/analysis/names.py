@@ -6,9 +6,9 @@ import ast
 import builtins
 from collections.abc import Iterator
 
-from .declarations import Binding, Class, Function, Scope
+from .declarations import Binding, Class, Function, Module, Scope
 from .flow import Reach, reach
-from .project import Module, Project
+from .project import Project
 
 Definition = Binding | Module | str
 """A binding that is not an import, a module, or the dotted name of something outside the code base."""

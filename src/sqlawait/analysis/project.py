@@ -1,10 +1,8 @@
 """The modules of a code base, read and parsed, never imported.
 
 Names are resolved as Python would from any plausible root: ``from app.db import get_db`` finds
-``backend/app/db.py``
-whether or not ``backend`` is on the path. Files that cannot be read are kept in :attr:`Project.broken`, and
-the rest
-is still there.
+``backend/app/db.py`` whether or not ``backend`` is on the path. Files that cannot be read are kept in
+:attr:`Project.broken`, and the rest is still there.
 """
 
 from __future__ import annotations
@@ -15,12 +13,11 @@ import sys
 import tokenize
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 
 from .collect import Collected, Collector
-from .declarations import Class, Function, Scope
+from .declarations import Class, Function, Module, Scope
 from .syntax import parse
 
 SKIPPED = {
@@ -31,33 +28,6 @@ MAX_NESTING = 10_000
 STUBS = Path(__file__).parent / "stubs"
 Progress = Callable[[str, int, int], None]
 """Told of (what is being done, how many are done, of how many)."""
-
-
-@dataclass(eq=False)
-class Module:
-    """One file of the code base."""
-
-    name: str
-    path: Path
-    source: str
-    tree: ast.Module
-    package: bool = False
-    checked: bool = True
-    """False for what is read only because something else imports it, and for stubs."""
-    stub: bool = False
-    scope: Scope = field(init=False)
-
-    @cached_property
-    def lines(self) -> list[str]:
-        """Its source, line by line, as the parser counts lines."""
-        return self.source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-    def line(self, number: int) -> str:
-        """One line of its source, counted from 1; empty past the end."""
-        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
-
-    def __repr__(self) -> str:
-        return f"<Module {self.name}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +80,6 @@ class Project:
         return project
 
     # -- questions
-    # -----------------------------------------------------------------------------------------------
 
     @property
     def functions(self) -> list[Function]:
@@ -204,7 +173,6 @@ class Project:
         return None
 
     # -- loading
-    # -------------------------------------------------------------------------------------------------
 
     def _at(self, base: Path) -> Module | None:
         return self.modules.get(base.with_suffix(".py")) or self.modules.get(base / "__init__.py")
@@ -262,8 +230,8 @@ class Project:
         self._roots[tree] = module
 
     def _follow_imports(self) -> None:
-        """Read what the given files import from files beside them: a single file is checked with what it
-        stands on."""
+        """Read what the given files import from files beside them: a single file is checked with what it stands
+        on."""
         pending = list(self.modules.values())
         while pending:
             module = pending.pop()
@@ -347,4 +315,4 @@ def _on_disk(name: str, level: int, importer: Module) -> Iterator[tuple[Path, Pa
                 return
 
 
-__all__ = ["Broken", "Module", "Progress", "Project"]
+__all__ = ["Broken", "Progress", "Project"]

@@ -18,8 +18,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from .declarations import Module
 from .inference import Inference
-from .project import Module, Project
+from .project import Project
 from .types import UNKNOWN, Type
 
 TIMEOUT = 60.0

@@ -20,8 +20,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from .declarations import Class, Function
-    from .project import Module
+    from .declarations import Class, Function, Module
 
 Kind = Literal["instance", "class", "function", "module", "external", "typevar", "union", "unknown"]
 

@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlawait.analysis.project import Module
+from sqlawait.analysis.declarations import Module
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sqlawait.analysis import Analysis
-from sqlawait.analysis.project import Module
+from sqlawait.analysis.declarations import Module
 
 from .finding import Finding, Fix
 

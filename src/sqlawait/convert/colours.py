@@ -13,8 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 
-from sqlawait.analysis.declarations import Function, last_name
-from sqlawait.analysis.project import Module
+from sqlawait.analysis.declarations import Function, Module, last_name
 from sqlawait.analysis.types import members
 
 from .facts import Facts

@@ -10,7 +10,7 @@ from .edits import Edits
 from .refusals import Refusal
 
 if TYPE_CHECKING:
-    from sqlawait.analysis.project import Module
+    from sqlawait.analysis.declarations import Module
 
     from .chains import Chain
     from .facts import Facts

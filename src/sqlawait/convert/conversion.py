@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlawait.analysis.declarations import Binding, Class, Function
+from sqlawait.analysis.declarations import Binding, Class, Function, Module
 from sqlawait.analysis.inference import Inference
-from sqlawait.analysis.project import Module, Progress, Project
+from sqlawait.analysis.project import Progress, Project
 from sqlawait.analysis.types import members
 
 from .colours import Colours, Painter

@@ -6,10 +6,10 @@ import ast
 from collections.abc import Iterator
 from functools import cached_property
 
-from sqlawait.analysis.declarations import Class, Function, dotted, last_name
+from sqlawait.analysis.declarations import Class, Function, Module, dotted, last_name
 from sqlawait.analysis.inference import Inference
 from sqlawait.analysis.models import Relationship
-from sqlawait.analysis.project import Module, Project
+from sqlawait.analysis.project import Project
 from sqlawait.analysis.types import Type, members
 
 SESSION = "sqlalchemy.orm.Session"

@@ -6,8 +6,7 @@ import ast
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from sqlawait.analysis.declarations import Binding, Function
-from sqlawait.analysis.project import Module
+from sqlawait.analysis.declarations import Binding, Function, Module
 
 from .colours import Colours
 from .facts import Facts

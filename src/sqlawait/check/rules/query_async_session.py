@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from sqlawait.analysis import Analysis
-from sqlawait.analysis.project import Module
+from sqlawait.analysis.declarations import Module
 from sqlawait.check.finding import Finding, Fix, replace, source
 from sqlawait.check.rule import Example, Rule
 from sqlawait.check.support import is_async_session

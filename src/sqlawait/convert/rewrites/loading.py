@@ -13,9 +13,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlawait.analysis.declarations import Class, Function, last_name
+from sqlawait.analysis.declarations import Class, Function, Module, last_name
 from sqlawait.analysis.models import Relationship
-from sqlawait.analysis.project import Module
 from sqlawait.analysis.types import members
 from sqlawait.convert.colours import Colours
 from sqlawait.convert.context import Context

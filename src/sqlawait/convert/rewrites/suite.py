@@ -9,8 +9,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from sqlawait.analysis.declarations import Binding, Class, Function, last_name
-from sqlawait.analysis.project import Module
+from sqlawait.analysis.declarations import Binding, Class, Function, Module, last_name
 from sqlawait.analysis.types import members
 from sqlawait.convert.colours import Colours
 from sqlawait.convert.context import Context
