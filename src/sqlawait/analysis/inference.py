@@ -15,8 +15,9 @@ from typing import Protocol
 from .annotations import Annotations
 from .attributes import Attributes
 from .calling import Calling
-from .declarations import Binding, Class, Function, Module, last_name
+from .declarations import Binding, Class, Function, Module
 from .decorating import Decorating
+from .expressions import Expressions
 from .fixtures import Fixtures
 from .injection import Injection
 from .models import Models
@@ -46,6 +47,7 @@ class Inference:
         self.annotations = Annotations(self)
         self.models = Models(self)
         self.attributes = Attributes(self)
+        self.expressions = Expressions(self)
         self.calling = Calling(self)
         self.decorating = Decorating(self)
         self.injection = Injection(self)
@@ -117,7 +119,7 @@ class Inference:
 
     def iterated(self, of: Type) -> Type:
         """What a ``for`` over it gives."""
-        return union(self._item(each) for each in members(of))
+        return union(self.item(each) for each in members(of))
 
     def entered(self, of: Type) -> Type:
         """What ``with … as`` over it gives."""
@@ -163,21 +165,11 @@ class Inference:
         return answer
 
     def _expression(self, node: ast.expr) -> Type:
-        handler = EXPRESSIONS.get(type(node))
-        found = handler(self, node) if handler is not None else UNKNOWN
+        found = self.expressions.of(node)
         if self.source is not None and (not found.known or found.kind == "external"):
             revealed = self.source.type_of(node, self.project.module_of(node))
             return revealed if revealed.known else found
         return found
-
-    def _constant(self, node: ast.Constant) -> Type:
-        return NONE if node.value is None else instance(type(node.value).__name__)
-
-    def _name(self, node: ast.Name) -> Type:
-        bindings = self.names.reaching(node)
-        if bindings and all(not isinstance(each.node, ast.alias) for each in bindings):
-            return union(self.binding_type(each) for each in bindings)
-        return self.definition_type(node)
 
     def definition_type(self, node: ast.expr) -> Type:
         """The type of what a name or dotted name stands for."""
@@ -193,85 +185,6 @@ class Inference:
     def module_member(self, module: Module, name: str) -> Type:
         """The type of ``module.name``."""
         return union(self._definition(each) for each in self.names.member(module, name))
-
-    def _attribute(self, node: ast.Attribute) -> Type:
-        owner = node.value
-        if isinstance(owner, ast.Call) and isinstance(owner.func, ast.Name) and owner.func.id == "super":
-            return self.attributes.of_super(node)
-        found = self.attributes.of(self.type_of(owner), node.attr)
-        if not found.known or found.kind == "external":
-            key = f"{last_name(owner)}.{node.attr}"
-            if last_name(owner) == "state" and key in self.project.collected.attributes:
-                return union(self.binding_type(each) for each in self.project.collected.attributes[key])
-        return found
-
-    def _call(self, node: ast.Call) -> Type:
-        return self.calling.result(node)
-
-    def _await(self, node: ast.Await) -> Type:
-        return self.awaited(self.type_of(node.value))
-
-    def _subscript(self, node: ast.Subscript) -> Type:
-        found = []
-        for of in members(self.type_of(node.value)):
-            if of.kind == "class" and of.decl is not None:
-                given = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-                found.append(replace(of, args=tuple(self.annotations.type_of(each) for each in given)))
-            elif of.name == "dict" and len(of.args) == 2:
-                found.append(of.args[1])
-            elif of.name in ("tuple", "sqlalchemy.Row") and of.args:
-                index = node.slice.value if isinstance(node.slice, ast.Constant) else None
-                if isinstance(index, int) and -len(of.args) <= index < len(of.args):
-                    found.append(of.args[index])
-            elif of.name == "list" and isinstance(node.slice, ast.Slice):
-                found.append(of)
-            elif of.kind == "external":
-                found.append(external(f"{of.name}[]"))
-            elif self.is_a(of, "sqlalchemy.orm.Query") and isinstance(node.slice, ast.Slice):
-                found.append(instance("list", *of.args))
-            else:
-                found.append(self._item(of))
-        return union(found)
-
-    def _either(self, node: ast.BoolOp | ast.IfExp) -> Type:
-        values = node.values if isinstance(node, ast.BoolOp) else [node.body, node.orelse]
-        return union(self.type_of(each) for each in values)
-
-    def _sequence(self, node: ast.List | ast.Set) -> Type:
-        items = (
-            self.iterated(self.type_of(e.value)) if isinstance(e, ast.Starred) else self.type_of(e)
-            for e in node.elts
-        )
-        return instance("list", union(items))
-
-    def _tuple(self, node: ast.Tuple) -> Type:
-        return instance("tuple", *(self.type_of(each) for each in node.elts))
-
-    def _dict(self, node: ast.Dict) -> Type:
-        keys = union(self.type_of(each) for each in node.keys if each is not None)
-        return instance("dict", keys, union(self.type_of(each) for each in node.values))
-
-    def _comprehension(self, node: ast.ListComp | ast.SetComp) -> Type:
-        return instance("list", self.type_of(node.elt))
-
-    def _generator_expression(self, node: ast.GeneratorExp) -> Type:
-        return instance("Generator", self.type_of(node.elt))
-
-    def _dict_comprehension(self, node: ast.DictComp) -> Type:
-        return instance("dict", self.type_of(node.key), self.type_of(node.value))
-
-    def _lambda(self, node: ast.Lambda) -> Type:
-        return self.function_type(self.project.collected.functions[node])
-
-    def _named(self, node: ast.NamedExpr) -> Type:
-        return self.type_of(node.value)
-
-    def _string(self, _node: ast.JoinedStr) -> Type:
-        return instance("str")
-
-    def _binary(self, node: ast.BinOp) -> Type:
-        left, right = self.type_of(node.left), self.type_of(node.right)
-        return left if left.known and left.name == right.name else UNKNOWN
 
     # -- bindings
 
@@ -312,7 +225,7 @@ class Inference:
                 if index < len(each.args):
                     found.append(each.args[index])
             else:
-                found.append(self._item(each))
+                found.append(self.item(each))
         return union(found)
 
     def refine(self, declared: Type, actual: Type) -> Type:
@@ -428,7 +341,8 @@ class Inference:
 
     # -- protocols
 
-    def _item(self, of: Type) -> Type:
+    def item(self, of: Type) -> Type:
+        """What iterating over one thing gives, an index into it or a ``for``."""
         if of.name in ("list", "Generator", "AsyncGenerator", "dict") and of.args:
             return of.args[0]
         if of.name in ("tuple", "sqlalchemy.Row"):
@@ -449,7 +363,7 @@ class Inference:
             method = self.attributes.of(iterator, name)
             if method.kind == "function":
                 return self.awaited(self.calling.apply(method))
-        return self._item(iterator) if not isinstance(iterator.decl, Class) else UNKNOWN
+        return self.item(iterator) if not isinstance(iterator.decl, Class) else UNKNOWN
 
     def _entered(self, of: Type) -> Type:
         if of.name in ("ContextManager", "AsyncContextManager", "Generator", "AsyncGenerator"):
@@ -475,29 +389,5 @@ class Inference:
         """The type with type variables replaced, and SQLAlchemy's rows and first columns worked out."""
         return self.calling.normal(substitute(of, environment))
 
-
-Handler = Callable[[Inference, ast.expr], Type]
-EXPRESSIONS: dict[type[ast.expr], Callable[..., Type]] = {
-    ast.Constant: Inference._constant,
-    ast.Name: Inference._name,
-    ast.Attribute: Inference._attribute,
-    ast.Call: Inference._call,
-    ast.Await: Inference._await,
-    ast.Subscript: Inference._subscript,
-    ast.BoolOp: Inference._either,
-    ast.IfExp: Inference._either,
-    ast.List: Inference._sequence,
-    ast.Set: Inference._sequence,
-    ast.Tuple: Inference._tuple,
-    ast.Dict: Inference._dict,
-    ast.ListComp: Inference._comprehension,
-    ast.SetComp: Inference._comprehension,
-    ast.GeneratorExp: Inference._generator_expression,
-    ast.DictComp: Inference._dict_comprehension,
-    ast.Lambda: Inference._lambda,
-    ast.NamedExpr: Inference._named,
-    ast.JoinedStr: Inference._string,
-    ast.BinOp: Inference._binary,
-}
 
 __all__ = ["Inference", "TypeSource"]
