@@ -21,8 +21,9 @@ from sqlawait.backends import Timeouts, failure_of, guard, masked, resolve
 from sqlawait.backends.guard import to_the_end
 from sqlawait.bridge import Bridge
 from sqlawait.events import Observer
-from sqlawait.exceptions import ConfigurationError, SqlawaitError, WrongLoop
+from sqlawait.exceptions import ConfigurationError, SqlawaitError, Unsupported, WrongLoop
 from sqlawait.pool import FairPool
+from sqlawait.replicas import Replica, Replicas, position_of
 from sqlawait.session import AsyncSession, ReaderSession
 from sqlawait.transactions import Lane, run_retried
 
@@ -30,6 +31,9 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _RETRY_DEADLINE = 2.0
+
+_WATCH = Timeouts(connect=1.0, command=1.0)
+"""Of the connections that ask a server how it is: one that does not answer is as good as away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,16 @@ class Database:
         echo: log every statement. Values are never logged.
         threads: how many blocking functions :meth:`run_sync` runs at once; fewer than ``pool_size``.
         observers: told of what happens, see :mod:`sqlawait.events`.
+        replicas: the URLs of its streaming replicas (PostgreSQL). :meth:`reader` and ``ReaderDep`` read from
+            those that are well, in turn; all else goes to ``url``. Each has a pool of ``pool_size``.
+        max_lag: how far a replica may be behind, in seconds, before it is left out.
 
     Raises:
         SyncDriver: the URL names a blocking driver.
         UnknownDriver: the URL names no database or driver known here.
         DriverMissing: the driver is not installed.
         ConfigurationError: the sizes leave no room.
+        Unsupported: replicas of a database that is no PostgreSQL.
 
     Example::
 
@@ -89,6 +97,8 @@ class Database:
         echo: bool = False,
         threads: int = 4,
         observers: Sequence[Observer] = (),
+        replicas: Sequence[str | URL] = (),
+        max_lag: float = 5.0,
     ) -> None:
         self._url, self.backend = resolve(url)
         self.dialect = self.backend.name
@@ -113,6 +123,7 @@ class Database:
         self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
         self._lane = Lane()
         self._binds: dict[tuple[Any, ...], AsyncEngine] = {}
+        self._replicas = self._make_replicas(replicas, max_lag) if replicas else None
         _databases.add(self)
 
     def __repr__(self) -> str:
@@ -144,9 +155,13 @@ class Database:
         """
         async with self.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
+        if self._replicas is not None:
+            await self._replicas.open()
 
     async def close(self) -> None:
         """Close every connection. The database can be used again: it connects anew."""
+        if self._replicas is not None:
+            await self._replicas.close()
         engine, self._engine = self._engine, None
         self._forget()
         if engine is not None:
@@ -169,11 +184,11 @@ class Database:
             yield
 
     async def health(self) -> Health:
-        """Ask the database; never raises for a database that is away."""
+        """Ask the database, of several servers the primary; never raises for a database that is away."""
         start = time.perf_counter()
         try:
-            async with self.reader() as session:
-                await session.execute(text("SELECT 1"))
+            async with self._primary_reader().connect() as connection:
+                await connection.execute(text("SELECT 1"))
         except (SQLAlchemyError, SqlawaitError) as error:
             kind = failure_of(error)
             return Health(
@@ -192,14 +207,21 @@ class Database:
         self, *, isolation_level: str | None = None, read_only: bool = False, deferred: bool = False
     ) -> AsyncEngine:
         """The engine of sessions with these properties; parameters are those of :meth:`session`."""
+        if self._replicas is not None and not read_only:
+            self._replicas.note_write()
         options = self.backend.options(
             isolation_level=isolation_level or self.isolation_level, read_only=read_only, deferred=deferred
         )
         return self._bind(options)
 
-    def reader_bind(self) -> AsyncEngine:
-        """The engine of sessions that read and open no transaction."""
-        return self._bind(self.backend.reader_options())
+    def reader_bind(self, *, after: int | None = None) -> AsyncEngine:
+        """The engine of sessions that read and open no transaction; parameters are those of :meth:`reader`."""
+        primary = self._bind(self.backend.reader_options())
+        if self._replicas is not None:
+            replica = self._replicas.choose(after)
+            if replica is not None:
+                return replica.reader_bind()
+        return primary
 
     def session(
         self, *, isolation_level: str | None = None, read_only: bool = False, deferred: bool = False
@@ -243,19 +265,47 @@ class Database:
         await to_the_end(_finish(session))
 
     @asynccontextmanager
-    async def reader(self) -> AsyncIterator[AsyncSession]:
+    async def reader(self, *, after: int | None = None) -> AsyncIterator[AsyncSession]:
         """A session that reads and opens no transaction: a statement is one round trip with its own snapshot.
 
         Writing in it raises :class:`ReadOnly`.
+
+        Parameters:
+            after: with replicas, a :meth:`position` that the server which is read from must hold. By default
+                whoever has written, in this task or for the client of this request, reads what it has written.
         """
         session = AsyncSession(
-            self.reader_bind(),
+            self.reader_bind(after=after),
             expire_on_commit=False,
             close_resets_only=False,
             sync_session_class=ReaderSession,
         )
         async with session:
             yield session
+
+    async def position(self) -> int:
+        """Where the primary's log is now: after a commit, a place that holds it.
+
+        For ``reader(after=…)`` in another process; between requests the application carries it by itself.
+
+        Raises:
+            Unsupported: the database has no replicas.
+        """
+        if self._replicas is None:
+            raise Unsupported(
+                "positions", "a Database without replicas", "give it some: Database(url, replicas=[…])"
+            )
+        return await position_of(self._primary_reader())
+
+    @property
+    def replicas(self) -> Replicas | None:
+        """The replicas, if it has any."""
+        return self._replicas
+
+    @property
+    def engines(self) -> list[AsyncEngine]:
+        """The primary's engine, and the replicas': for what listens to all of a database's statements."""
+        return [self.engine, *(self._replicas.engines if self._replicas is not None else ())]
 
     async def run(
         self,
@@ -305,14 +355,41 @@ class Database:
         Returns:
             What ``work`` returned, committed.
         """
-        engine = self._bind(
-            self.backend.options(isolation_level=self.isolation_level, read_only=False, deferred=False)
-        )
+        engine = self.bind()
         if self._bridge is None:
             self._bridge = Bridge(self.threads)
         return await self._bridge.run(engine, lambda session: work(session, *arguments))
 
     # --
+
+    def _make_replicas(self, urls: Sequence[str | URL], max_lag: float) -> Replicas:
+        if self.dialect != "postgresql":
+            raise Unsupported("reads from replicas", self.dialect, "use PostgreSQL with streaming replication")
+
+        def server(url: str | URL) -> Database:
+            return Database(
+                url,
+                pool_size=self.pool_size,
+                pool_timeout=self.pool_timeout,
+                timeouts=self.timeouts,
+                pgbouncer=self.pgbouncer,
+                echo=self.echo,
+                threads=self.threads,
+                observers=self.observers,
+            )
+
+        def watched(url: str | URL) -> Database:
+            return Database(url, pool_size=1, timeouts=_WATCH, pgbouncer=self.pgbouncer)
+
+        return Replicas(
+            watched(self._url),
+            [Replica(server(url), watched(url)) for url in urls],
+            max_lag=max_lag,
+            observers=self.observers,
+        )
+
+    def _primary_reader(self) -> AsyncEngine:
+        return self._bind(self.backend.reader_options())
 
     def _bind(self, options: dict[str, Any]) -> AsyncEngine:
         engine = self.engine
@@ -362,6 +439,8 @@ class Database:
         self._bridge = None
         self._lane = Lane()
         self._binds = {}
+        if self._replicas is not None:
+            self._replicas.forget()
 
 
 async def _finish(session: AsyncSession) -> None:

@@ -55,6 +55,17 @@ class TransactionRetried:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaChanged:
+    """A replica was taken into use, or left out of it."""
+
+    server: str
+    """Its host and port."""
+    in_use: bool
+    reason: str
+    """Why it is left out; empty where it is in use."""
+
+
+@dataclass(frozen=True, slots=True)
 class RequestStarted:
     """A request came in."""
 
@@ -151,6 +162,7 @@ __all__ = [
     "Finding",
     "GuardName",
     "Observer",
+    "ReplicaChanged",
     "RequestFinished",
     "RequestStarted",
     "Site",

