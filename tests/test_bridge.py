@@ -45,6 +45,32 @@ async def test_an_exception_rolls_back_and_comes_through(db: Database) -> None:
         assert await session.count(User) == 0
 
 
+async def test_a_cancelled_caller_waits_for_the_end(db: Database) -> None:
+    """A thread cannot be stopped: its connection stays its own, and what it has committed is told as done."""
+    running = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    go_on = threading.Event()
+
+    def work(session: Session) -> str:
+        session.add(User(email="ada@example.com"))
+        session.flush()
+        loop.call_soon_threadsafe(running.set)
+        assert go_on.wait(10)
+        session.add(User(email="bob@example.com"))
+        return "done"
+
+    caller = asyncio.create_task(db.run_sync(work))
+    await running.wait()
+    caller.cancel()
+    await asyncio.sleep(0)
+    assert not caller.done()
+    assert db.engine.pool.checkedout() == 1
+    go_on.set()
+    assert await caller == "done"
+    async with db.session() as session:
+        assert await session.count(User) == 2
+
+
 async def test_the_event_loop_stays_free(db: Database) -> None:
     """While blocking code blocks, async requests are served."""
     release = threading.Event()

@@ -191,7 +191,7 @@ async def test_a_swallowed_error_cannot_be_committed(postgresql_url: str) -> Non
     """PostgreSQL would answer COMMIT with ROLLBACK and no error; here that is an error."""
     async with Database(postgresql_url) as db:
         await db.create_all(Base.metadata)
-        with pytest.raises(PendingRollbackError, match="nothing would be stored"):
+        with pytest.raises(PendingRollbackError, match="nothing of it can be stored"):
             async with db.transaction() as session:
                 await session.create(User, email="ada@example.com")
                 with pytest.raises(DBAPIError):

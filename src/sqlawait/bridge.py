@@ -36,7 +36,7 @@ class Bridge:
     async def run(self, engine: AsyncEngine, work: Callable[[Session], T]) -> T:
         """Run ``work`` in a thread, in one transaction, committed when it returns.
 
-        A thread cannot be stopped: a cancelled caller waits until ``work`` has come to its end.
+        A thread cannot be stopped: a cancelled caller waits until ``work`` has ended, and gets its outcome.
         """
         # the thread's place first, then the connection: never more connections out than threads at work
         async with self._threads:
@@ -48,9 +48,12 @@ class Bridge:
                 with Session(sync_connection, expire_on_commit=False) as session, session.begin():
                     return work(session)
 
-            # the limiter above has admitted this call; a limiter of one's own keeps anyio's default free
+            # The limiter above has admitted this call; a limiter of one's own keeps anyio's default free. anyio
+            # waits for the thread only where its own scopes cancel, not where a task is cancelled.
             try:
-                result = await to_thread.run_sync(_drive, transaction, loop, limiter=CapacityLimiter(1))
+                result = await to_the_end(
+                    to_thread.run_sync(_drive, transaction, loop, limiter=CapacityLimiter(1))
+                )
             except BaseException:
                 await asyncio.shield(connection.close())
                 raise

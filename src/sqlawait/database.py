@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import Session
 
 from sqlawait.backends import Timeouts, failure_of, guard, masked, resolve
+from sqlawait.backends.doomed import refuse_doomed
 from sqlawait.backends.guard import to_the_end
 from sqlawait.bridge import Bridge
 from sqlawait.events import Observer
@@ -415,6 +416,7 @@ class Database:
         )
         guard(engine.sync_engine, self.backend)
         self.backend.prepare(engine.sync_engine, self.timeouts, pgbouncer=self.pgbouncer)
+        refuse_doomed(engine.sync_engine, self.backend)
         return engine
 
     def _check_loop(self) -> None:

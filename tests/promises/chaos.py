@@ -63,6 +63,11 @@ class Proxy:
             link.silent = True
             link.upstream.transport.abort()
 
+    def lose_answers(self) -> None:
+        """Let what is asked next on today's connections be done, and break them before they can tell."""
+        for link in self._links:
+            link.deaf = True
+
     @asynccontextmanager
     async def black_hole(self) -> AsyncIterator[None]:
         """While inside, nothing arrives on either side, and nobody is told."""

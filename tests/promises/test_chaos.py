@@ -14,11 +14,13 @@ from fastapi import FastAPI
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from promises.bank import Bank, careful_app, client_of, naive_app
+from promises.bank import OPENING, Bank, careful_app, client_of, naive_app
 from promises.chaos import Fault, Proxy, Schedule, heal, network_faults
 from promises.effort import LONG, SECONDS, SEEDS
 from sqlawait import AsyncSession, CommitUnknown, Database, Timeouts, Unavailable
+from sqlawait.backends import Failure, failure_of
 from sqlawait.embedded import EmbeddedPostgres
+from sqlawait.service.models import Account
 
 QUICK = Timeouts(connect=1, command=1.5, lock=1, idle_in_transaction=3)
 
@@ -154,6 +156,29 @@ async def test_a_lost_commit_is_commit_unknown(
         with pytest.raises(CommitUnknown):
             async with through.transaction() as session:
                 await session.execute(text("UPDATE accounts SET balance = balance"))
+
+
+@pytest.mark.parametrize("backend", ["postgresql", "mysql"])
+async def test_a_write_that_commits_by_itself_may_be_unknown(
+    backend: str, request: pytest.FixtureRequest
+) -> None:
+    """Under AUTOCOMMIT the write is the commit: its answer lost, it is not told as "nothing was stored"."""
+    url = request.getfixturevalue(f"{backend}_url")
+    raise_it = text("UPDATE accounts SET balance = balance + 1")
+    async with bank(careful_app, url, 1) as (it, proxy, through):
+        async with through.session(isolation_level="AUTOCOMMIT") as session:
+            await session.execute(raise_it)  # from now on it is prepared: the next time is one message
+            proxy.lose_answers()
+            with pytest.raises(CommitUnknown):
+                await session.execute(raise_it)
+        async with it.db.session() as session:
+            assert {account.balance for account in await session.find_all(Account)} == {OPENING + 2}
+        async with through.session(isolation_level="AUTOCOMMIT") as session:
+            await session.execute(text("SELECT 1"))
+            proxy.lose_answers()
+            with pytest.raises((DBAPIError, Unavailable)) as caught:
+                await session.execute(text("SELECT 1"))
+            assert failure_of(caught.value) is Failure.AWAY
 
 
 async def test_a_black_hole_is_an_error_in_time(postgresql_url: str) -> None:

@@ -73,6 +73,8 @@ class Backend(ABC):
     """The dialect's own INSERT, which knows what to do about a row that is there."""
     extra: ClassVar[str]
     """The extra of this package that installs the drivers."""
+    savepoints_heal: ClassVar[bool] = False
+    """Whether going back to a savepoint makes a transaction whole that an error has doomed."""
 
     # -- making an engine
 
@@ -109,6 +111,10 @@ class Backend(ABC):
         """Whether an error at COMMIT is the database's own word that it has not committed."""
         kind = self.failure(error)
         return kind is not None and kind is not Failure.AWAY and kind is not Failure.STATEMENT_TIMEOUT
+
+    @abstractmethod
+    def dooms(self, error: BaseException, connection: Connection) -> bool:
+        """Whether a statement's error has ended the transaction, as the driver tells it."""
 
     @abstractmethod
     def in_transaction(self, driver_connection: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
@@ -40,11 +41,16 @@ def _name_errors(engine: Engine, backend: Backend) -> None:
     @event.listens_for(engine, "handle_error")
     def name(context: ExceptionContext) -> BaseException | None:
         error = context.original_exception
-        if isinstance(error, (OSError, TimeoutError)):
+        away = isinstance(error, (OSError, TimeoutError))
+        if away or context.is_disconnect:
+            stored = _may_be_stored(context)
             context.is_disconnect = True
-            if context.connection is not None and not context.connection.closed:
+            if away and context.connection is not None and not context.connection.closed:
                 backend.abort(context.connection.connection.driver_connection)
-            return DatabaseAway(_reason(error, "no answer in time"))
+            if stored:
+                return CommitUnknown(f"{type(error).__name__}, at a statement that commits by itself")
+            if away:
+                return DatabaseAway(_reason(error, "no answer in time"))
         if isinstance(error, CommitUnknown):
             context.is_disconnect = True  # whatever state that connection is in, nobody shall have it
         if isinstance(error, InvalidRequest):
@@ -52,6 +58,23 @@ def _name_errors(engine: Engine, backend: Backend) -> None:
         if isinstance(error, (OverflowError, UnicodeEncodeError)) and context.statement is not None:
             return InvalidValue(type(error).__name__)
         return None
+
+
+_READS = re.compile(
+    r"\s*(SELECT|SHOW|EXPLAIN|VALUES|TABLE|WITH(?!.*\b(INSERT|UPDATE|DELETE|MERGE)\b))\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def _may_be_stored(context: ExceptionContext) -> bool:
+    """Whether the statement whose answer was lost is a write outside of any transaction: under AUTOCOMMIT."""
+    connection, statement = context.connection, context.statement
+    return (
+        connection is not None
+        and statement is not None
+        and connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+        and _READS.match(statement) is None
+    )
 
 
 def _finish_commits(dialect: Dialect, backend: Backend) -> None:

@@ -59,6 +59,11 @@ _CODES = {
     927: Failure.AWAY,  # idle in transaction for too long
 }
 
+_ENDING = {1020, 1206, 1213, 1614}
+"""Errors with which the server rolls the whole transaction back, savepoints and all."""
+
+_LOCK_TIMEOUT = 1205
+_ROLLBACK_ON_TIMEOUT = "sqlawait_rollback_on_timeout"
 _TRANSACTION = "sqlawait_transaction"
 _IN_TRANSACTION = 0x0001
 """SERVER_STATUS_IN_TRANS of the protocol."""
@@ -94,11 +99,12 @@ class MySQL(Backend):
 
         @event.listens_for(engine, "connect")
         def set_up(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-            del entry
             cursor = connection.cursor()
             try:
-                cursor.execute("SELECT VERSION()")
-                mariadb = "mariadb" in str(cursor.fetchall()).lower()
+                cursor.execute("SELECT VERSION(), @@innodb_rollback_on_timeout")
+                ((version, rolls_back),) = cursor.fetchall()
+                mariadb = "mariadb" in str(version).lower()
+                entry.info[_ROLLBACK_ON_TIMEOUT] = bool(rolls_back)
                 cursor.execute("SET SESSION " + ", ".join(_settings(timeouts, mariadb=mariadb)))
             finally:
                 cursor.close()
@@ -139,10 +145,12 @@ class MySQL(Backend):
 
     def failure(self, error: BaseException) -> Failure | None:
         """By the server's error number, the first of the driver's arguments."""
-        arguments = getattr(error, "args", ())
-        if arguments and isinstance(arguments[0], int):
-            return _CODES.get(arguments[0])
-        return None
+        return _CODES.get(_number(error))
+
+    def dooms(self, error: BaseException, connection: Connection) -> bool:
+        """A deadlock and its kin; a lock time-out where the server is set so."""
+        code = _number(error)
+        return code in _ENDING or (code == _LOCK_TIMEOUT and connection.info.get(_ROLLBACK_ON_TIMEOUT, False))
 
     def in_transaction(self, driver_connection: Any) -> bool:
         """The flag that the server sent with its last answer."""
@@ -161,6 +169,12 @@ class MySQL(Backend):
         statement = self.insert(table).values(values)
         names = update or [column.key for column in on]
         return statement.on_duplicate_key_update({name: statement.inserted[name] for name in names})
+
+
+def _number(error: BaseException) -> int:
+    """The server's number of an error; 0 where it has none."""
+    first = error.args[0] if error.args else None
+    return first if isinstance(first, int) else 0
 
 
 def _unbounded(statement: str, *, mariadb: bool) -> str:

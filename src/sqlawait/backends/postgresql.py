@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
-from weakref import WeakSet
 
 from sqlalchemy import URL, Column, Table, event
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.engine import Connection, Engine, ExceptionContext
-from sqlalchemy.exc import DBAPIError, PendingRollbackError
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.pool import PoolProxiedConnection
 
 from sqlawait.backends.base import Backend, Failure, Timeouts
+from sqlawait.backends.doomed import doom
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html; a class is the first two characters
 _CODES = {
@@ -36,9 +35,6 @@ _CODES = {
 }
 _CLASSES = {"22": Failure.BAD_DATA, "08": Failure.AWAY}
 
-_failed: WeakSet[Any] = WeakSet()
-"""The driver's connections on which a statement of the transaction has failed."""
-
 
 class PostgreSQL(Backend):
     """PostgreSQL through asyncpg."""
@@ -49,6 +45,7 @@ class PostgreSQL(Backend):
     sync_drivers: ClassVar[frozenset[str]] = frozenset({"psycopg2", "psycopg2cffi", "pg8000", "pygresql"})
     insert = staticmethod(insert)
     extra: ClassVar[str] = "postgresql"
+    savepoints_heal: ClassVar[bool] = True
 
     def engine_url(self, url: URL) -> URL:
         """``sslmode``, libpq's word in most hosted URLs, is asyncpg's ``ssl``."""
@@ -74,8 +71,7 @@ class PostgreSQL(Backend):
         return arguments
 
     def prepare(self, engine: Engine, timeouts: Timeouts, *, pgbouncer: bool) -> None:
-        """Refuse to commit a failed transaction; under PgBouncer, set the time-outs in each transaction."""
-        _refuse_failed_commit(engine)
+        """Under PgBouncer, set the time-outs in each transaction."""
         if pgbouncer:
             # PgBouncer refuses start-up parameters that it does not track
             calls = ", ".join(
@@ -117,6 +113,11 @@ class PostgreSQL(Backend):
         code = getattr(error, "sqlstate", None)
         return isinstance(code, str) and self.failure(error) is not Failure.AWAY
 
+    def dooms(self, error: BaseException, connection: Connection) -> bool:
+        """Any error does."""
+        del error, connection
+        return True
+
     def in_transaction(self, driver_connection: Any) -> bool:
         """Asked of the protocol's state: no round trip (48 ns)."""
         return bool(driver_connection.is_in_transaction())
@@ -154,7 +155,7 @@ class PostgreSQL(Backend):
             except (dbapi.asyncpg.PostgresError, dbapi.asyncpg.InterfaceError) as error:
                 adapted._handle_exception(error)  # the dialect's own translation
         except dbapi.Error as error:
-            _failed.add(driver)
+            doom(driver)
             statement = f"COPY {table.name}"
             raise DBAPIError.instance(statement, None, error, dbapi.Error, hide_parameters=True) from error
         return True
@@ -167,46 +168,3 @@ def _settings(timeouts: Timeouts) -> dict[str, str]:
         "lock_timeout": f"{timeouts.lock * 1000:.0f}",
         "idle_in_transaction_session_timeout": f"{timeouts.idle_in_transaction * 1000:.0f}",
     }
-
-
-def _refuse_failed_commit(engine: Engine) -> None:
-    """Make COMMIT of a failed transaction an error.
-
-    PostgreSQL answers such a COMMIT with ROLLBACK and no error; neither asyncpg nor SQLAlchemy looks, and a
-    program that swallowed a statement's error would take the silence for success.
-
-    Only errors are listened for: a listener for every begin, commit and rollback would cost each transaction
-    about 40 µs, the dialect's own functions cost nothing.
-    """
-    dialect = engine.dialect
-    commit, rollback = dialect.do_commit, dialect.do_rollback
-    rollback_to_savepoint = dialect.do_rollback_to_savepoint
-
-    @event.listens_for(engine, "handle_error")
-    def remember(context: ExceptionContext) -> None:
-        connection = context.connection
-        if context.statement is None or connection is None or context.is_disconnect:
-            return  # a COMMIT that fails ends its transaction: the next one must not be taken for it
-        if connection.in_transaction():
-            _failed.add(connection.connection.driver_connection)
-
-    def do_rollback(connection: PoolProxiedConnection) -> None:
-        _failed.discard(connection.driver_connection)
-        rollback(connection)
-
-    def do_rollback_to_savepoint(connection: Connection, name: str) -> None:
-        _failed.discard(connection.connection.driver_connection)
-        rollback_to_savepoint(connection, name)
-
-    def do_commit(connection: PoolProxiedConnection) -> None:
-        if connection.driver_connection in _failed:
-            raise PendingRollbackError(
-                "a statement of this transaction has failed: PostgreSQL would answer COMMIT with ROLLBACK and"
-                " nothing would be stored; roll back, or put what may fail into session.begin_nested()"
-            )
-        commit(connection)
-
-    # every way to end a transaction passes here; declared with other names of parameters
-    dialect.do_commit = do_commit  # type: ignore[method-assign, assignment]
-    dialect.do_rollback = do_rollback  # type: ignore[method-assign, assignment]
-    dialect.do_rollback_to_savepoint = do_rollback_to_savepoint  # type: ignore[method-assign]

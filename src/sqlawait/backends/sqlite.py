@@ -105,6 +105,12 @@ class SQLite(Backend):
             return _CODES.get(code) or _CODES.get(code & 0xFF)
         return None
 
+    def dooms(self, error: BaseException, connection: Connection) -> bool:
+        """An interrupted write, a full disk and the like: SQLite has left the transaction then."""
+        del error
+        begun = option(connection, _BEGIN, _WRITE) is not None
+        return begun and not self.in_transaction(connection.connection.driver_connection)
+
     def in_transaction(self, driver_connection: Any) -> bool:
         """Read from the connection's own state, without a hop to its thread."""
         return driver_connection._connection is not None and bool(driver_connection.in_transaction)
