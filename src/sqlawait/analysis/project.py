@@ -12,7 +12,7 @@ import os
 import sys
 import tokenize
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class Project:
         self.broken: list[Broken] = []
         self.collected = Collected()
         self._tried: set[Path] = set()
+        self._texts: Mapping[Path, str] = {}
         self._tails: dict[str, list[Module]] = defaultdict(list)
         self._roots: dict[ast.AST, Module] = {}
 
@@ -59,17 +60,27 @@ class Project:
         *,
         exclude: Callable[[Path], bool] | None = None,
         progress: Progress | None = None,
+        texts: Mapping[Path, str] | None = None,
     ) -> Project:
         """Read the Python files under ``paths`` and what those import from beside them.
 
+        ``texts`` are files, by absolute path, that are taken to hold something else than they do on disk.
         Example: ``Project.load([Path("src")])``.
         """
         # Generated code nests deeper than people write: a sum of 3,000 terms is a tree of 3,000 levels.
         sys.setrecursionlimit(max(sys.getrecursionlimit(), MAX_NESTING))
         project = cls()
+        project._texts = texts or {}
         for stub in sorted(STUBS.glob("*.stub")):
             project._add_stub(stub)
-        files = list(dict.fromkeys(_python_files(paths, exclude)))
+        roots = list(paths)
+        files = list(dict.fromkeys(_python_files(roots, exclude)))
+        files += [
+            (path, root)
+            for path in project._texts
+            for root in map(Path.resolve, roots)
+            if path.suffix == ".py" and path.is_relative_to(root) and (path, root) not in files
+        ]
         for number, (path, root) in enumerate(files):
             if progress is not None:
                 progress("reading", number, len(files))
@@ -200,8 +211,11 @@ class Project:
             return None
         self._tried.add(path)
         try:
-            with tokenize.open(path) as file:
-                source = file.read()
+            if path in self._texts:
+                source = self._texts[path]
+            else:
+                with tokenize.open(path) as file:
+                    source = file.read()
             tree = parse(source, str(path))
         except SyntaxError as error:
             line = error.lineno or 1

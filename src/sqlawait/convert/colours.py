@@ -165,7 +165,7 @@ class Painter:
         found: list[ast.AST] = []
         for node in function.own_nodes:
             found.append(node)
-            if isinstance(node, ast.Lambda):
+            if isinstance(node, ast.Lambda) and self._receiver(node) != "run_sync":
                 found += list(ast.walk(node.body))
         return found
 
@@ -173,9 +173,8 @@ class Painter:
         self.called: dict[Function, set[Unit]] = defaultdict(set)
         self.family: dict[Function, set[Function]] = defaultdict(set)
         for unit in [*colours.units.values(), *colours.tops.values()]:
-            for _, targets in unit.uses.calls:
-                for target in targets:
-                    self.called[target].add(unit)
+            for target in unit.uses.runs:
+                self.called[target].add(unit)
         for cls in self.project.classes:
             for base, _ in self.facts.inference.bases(cls)[1:]:
                 for name, method in cls.methods.items():
@@ -241,7 +240,7 @@ class Painter:
                 self._handed(node, handed, asynchronous, synchronous)
         for module, unit in colours.tops.items():
             if not self._left_out(module):
-                synchronous.update(target for _, targets in unit.uses.calls for target in targets)
+                synchronous.update(unit.uses.runs)
                 for node, handed in unit.uses.references:
                     self._handed(node, handed, asynchronous, synchronous)
         if self.selected is None:
@@ -295,11 +294,23 @@ class Painter:
         if function.is_async:
             return False
         if any(_name(decorator) in UNAWAITED for decorator in function.decorators):
-            return True
+            return not self._may_be_awaited(function)
         if self.is_barrier(function) and function.cls is not None:
             return True
         special = function.name.startswith("__") and function.name.endswith("__")
         return function.cls is not None and special and function.name not in ASYNC_DUNDERS
+
+    def _may_be_awaited(self, function: Function) -> bool:
+        """Whether a property may give a coroutine: every place that reads it is in sight, and can await it."""
+        cls = function.cls
+        if function.decorator_names != {"property"} or cls is None or self.facts.inference.models.is_model(cls):
+            return False
+        if self.facts.inference.attributes.outside_bases(cls):
+            return False
+        for node in self.project.collected.attribute_reads.get(function.name, ()):
+            if not isinstance(node.ctx, ast.Load) or not list(members(self.facts.type_of(node.value))):
+                return False
+        return True
 
     def _handed(
         self, node: ast.expr, function: Function, asynchronous: set[Function], synchronous: set[Function]
@@ -364,7 +375,7 @@ class Painter:
                 continue
             found.add(function)
             unit = colours.units[function]
-            near = [target for _, targets in unit.uses.calls for target in targets]
+            near = list(unit.uses.runs)
             near += list(self.family[function])
             near += [each for each in colours.units if each.outer is function]
             near += [

@@ -20,12 +20,13 @@ from .facts import Facts
 from .imports import add_imports, add_star, remove_unused
 from .kinds import kind_of
 from .resources import Resource, find_resources, is_listener
-from .rewrites.awaits import on_sync_engine, rewrite_wait, rewrite_with
+from .rewrites.awaits import make_awaitable, on_sync_engine, put_await, rewrite_wait, rewrite_with
 from .rewrites.calls import rewrite_call, rewrite_handed
 from .rewrites.definitions import rewrite_annotation, rewrite_definition
 from .rewrites.factories import rewrite_factory
 from .rewrites.loading import Loading
 from .rewrites.query import rewrite_query
+from .rewrites.schema import rewrite_schema
 from .rewrites.suite import BRIDGE, NAME, Suite, import_of_bridge, place_bridge
 from .waits import Wait
 
@@ -206,6 +207,9 @@ class Conversion:
         ]
         for call, targets in unit.uses.calls:
             steps.append((self._span(call), self._calling(call, targets, context), call))
+        for read, targets in unit.uses.reads:
+            if any(each in self.colours.awaited and not each.is_async for each in targets):
+                steps.append((self._span(read), self._reading(read, context), read))
         for node in function.own_nodes:
             if isinstance(node, ast.Call):
                 kind = kind_of(node, self.facts)
@@ -240,10 +244,10 @@ class Conversion:
         def step() -> None:
             if wait.chain is not None:
                 if wait.waits:
-                    from .rewrites.awaits import make_awaitable
-
                     make_awaitable(wait.node, context)
                 rewrite_query(wait.chain, context)
+            elif wait.kind == "schema" and isinstance(wait.node, ast.Call):
+                rewrite_schema(wait.node, context)
             else:
                 rewrite_wait(wait, context)
 
@@ -251,6 +255,13 @@ class Conversion:
 
     def _calling(self, call: ast.Call, targets: list[Function], context: Context) -> Callable[[], None]:
         return lambda: rewrite_call(call, targets, self.colours.awaited, context)
+
+    def _reading(self, node: ast.Attribute, context: Context) -> Callable[[], None]:
+        def step() -> None:
+            make_awaitable(node, context)
+            put_await(node, context)
+
+        return step
 
     def _making(self, call: ast.Call, kind: str, context: Context) -> Callable[[], None]:
         return lambda: rewrite_factory(call, kind, context, self.options.drivers)
@@ -316,6 +327,10 @@ class Conversion:
                 resource = self.resources.get(definition)
                 if resource is not None and resource.asynchronous and resource.synchronous:
                     return resource.twin
+        if isinstance(node, ast.Attribute):
+            for each in self.facts.properties(node):
+                if each in self.colours.twins:
+                    return self._twin_name(each)
         found = self.facts.type_of(node)
         if found.kind == "function" and isinstance(found.decl, Function) and found.decl in self.colours.twins:
             last = node.id if isinstance(node, ast.Name) else node.attr
@@ -371,8 +386,10 @@ class Conversion:
             if resource.synchronous:
                 self._resource_twin(resource, context)
             try:
-                if isinstance(resource.call, ast.Call):
-                    rewrite_factory(resource.call, resource.kind, context, self.options.drivers)
+                for call in ast.walk(resource.call):
+                    kind = kind_of(call, self.facts) if isinstance(call, ast.Call) else ""
+                    if isinstance(call, ast.Call) and kind:
+                        rewrite_factory(call, kind, context, self.options.drivers)
                 if isinstance(resource.binding.node, ast.AnnAssign):
                     rewrite_annotation(resource.binding.node.annotation, context)
             except Refusal as refusal:
@@ -485,7 +502,9 @@ def _with_helper(source: str, helper: str) -> str:
         elif line:
             break
     edits = Edits(source)
-    edits.insert_line(line + 1, f"\n{helper}")
+    lines = source.splitlines()[line:]
+    gap = len(lines) - len("\n".join(lines).lstrip("\n").splitlines())
+    edits.insert_line(line + 1, f"\n{helper}" + "\n" * max(0, 2 - gap))
     return edits.apply()
 
 

@@ -20,13 +20,15 @@ SYNC_SCHEMES = {
 """Schemes of blocking drivers. ``postgresql+psycopg`` serves both kinds and stays."""
 SCHEME = re.compile(r"^([a-z0-9+]+)(://)")
 HELPER = '''
-def async_url(url):
+def async_url(url: str | URL) -> URL:
     """The same database through its async driver."""
-    url = make_url(str(url) if not isinstance(url, (str, URL)) else url)
+    url = make_url(url if isinstance(url, URL) else str(url))
     drivers = {drivers}
-    if url.drivername.endswith(("+psycopg", "+asyncpg", "+aiosqlite", "+asyncmy", "+aiomysql")):
+    driver = drivers.get(url.get_backend_name())
+    given = url.drivername.partition("+")[2]
+    if driver is None or given in ("psycopg", "asyncpg", "aiosqlite", "asyncmy", "aiomysql"):
         return url
-    return url.set(drivername=drivers.get(url.get_backend_name(), url.drivername))
+    return url.set(drivername=f"{url.get_backend_name()}+{driver}")
 '''
 
 
@@ -46,9 +48,13 @@ class Drivers:
     @property
     def table(self) -> str:
         """The drivers as the source of a dictionary."""
-        pairs = [f'"{name}": "{name}+{getattr(self, name)}"' for name in ("postgresql", "sqlite", "mysql")]
-        pairs.append(f'"mariadb": "mysql+{self.mysql}"')
-        return "{" + ", ".join(pairs) + "}"
+        names = {
+            "postgresql": self.postgresql,
+            "sqlite": self.sqlite,
+            "mysql": self.mysql,
+            "mariadb": self.mysql,
+        }
+        return "{" + ", ".join(f'"{name}": "{driver}"' for name, driver in names.items()) + "}"
 
 
 def async_url(node: ast.expr, context: Context, drivers: Drivers) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import textwrap
+from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +16,12 @@ class _Edit:
     rank: tuple[int, int, int]
     """The order at one position: what closes before what opens; the inner closes, the outer opens first."""
     text: str
+    line: int = 0
+    """For whole lines: the line whose block they belong to."""
 
 
 CLOSE, OPEN, REPLACE = 0, 1, 2
+INDENT = " " * 4
 
 
 @dataclass
@@ -32,6 +38,7 @@ class Edits:
         for line in self._bytes.splitlines(keepends=True):
             self._lines.append(self._lines[-1] + len(line))
         self._edits: list[_Edit] = []
+        self._deeper: dict[int, int] = defaultdict(int)
         self._seen: set[tuple[int, int, str, str]] = set()
 
     def __bool__(self) -> bool:
@@ -95,12 +102,33 @@ class Edits:
         """Put ``before`` and ``after`` around an expression."""
         self.wrap(self.start(node), self.end(node), before, after)
 
-    def insert_line(self, line: int, text: str) -> None:
-        """Put whole lines above a line."""
+    def insert_line(self, line: int, text: str, *, beside: int = 0) -> None:
+        """Put whole lines above a line; ``beside`` is a line of their block, ``line`` by default."""
         position = self._lines[min(line - 1, len(self._lines) - 1)]
         if position and self._bytes[position - 1 : position] != b"\n":
             text = "\n" + text
-        self._add(_Edit(position, position, (OPEN, -(1 << 40), len(self._edits)), text), "l")
+        rank = (OPEN, -(1 << 40), len(self._edits))
+        self._add(_Edit(position, position, rank, text, beside or line), "l")
+
+    def indent(self, first: int, last: int) -> None:
+        """Move lines one level to the right; the inside of a string stays where it is."""
+        inside = self._in_strings
+        for line in range(first, last + 1):
+            if line in inside or not self._bytes[self._lines[line - 1] : self._lines[line]].strip():
+                continue
+            position = self._lines[line - 1]
+            self._deeper[line] += 1
+            self._edits.append(_Edit(position, position, (OPEN, -(1 << 39), len(self._edits)), INDENT))
+
+    @cached_property
+    def _in_strings(self) -> set[int]:
+        """The lines that begin inside a string."""
+        return {
+            line
+            for node in ast.walk(ast.parse(self.source))
+            if isinstance(node, ast.Constant | ast.JoinedStr) and node.end_lineno is not None
+            for line in range(node.lineno + 1, node.end_lineno + 1)
+        }
 
     def note(self, line: int, text: str) -> None:
         """Put a comment above a line, indented as it is."""
@@ -117,10 +145,13 @@ class Edits:
             if edit.start < position or edit.start < start or edit.end > stop:
                 continue  # inside what another change has replaced
             out.append(self._bytes[position : edit.start])
-            out.append(edit.text.encode())
+            text = edit.text
+            if edit.line and self._deeper[edit.line]:
+                text = textwrap.indent(text, INDENT * self._deeper[edit.line])
+            out.append(text.encode())
             position = edit.end
         out.append(self._bytes[position:stop])
         return b"".join(out).decode()
 
 
-__all__ = ["Edits"]
+__all__ = ["INDENT", "Edits"]

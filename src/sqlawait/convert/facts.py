@@ -348,6 +348,20 @@ class Facts:
                     found.append(use.function)
         return found
 
+    def properties(self, node: ast.Attribute) -> list[Function]:
+        """The properties of the code base that reading an attribute runs."""
+        found: list[Function] = []
+        for owner in members(self.type_of(node.value)):
+            if owner.kind not in ("instance", "typevar") or not isinstance(owner.decl, Class):
+                continue
+            for base, _ in self.inference.bases(owner.decl):
+                method = base.methods.get(node.attr)
+                if method is not None:
+                    if method.is_property and not base.module.stub and method not in found:
+                        found.append(method)
+                    break
+        return found
+
     def session_behind(self, node: ast.expr, depth: int = 0) -> str:
         """The session that a query was made from, as the code around ``node`` can name it."""
         if depth > 8:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 
 from .edits import Edits
 
@@ -29,14 +30,15 @@ def add_imports(source: str, needed: dict[tuple[str, str], str]) -> str:
         by_module.setdefault(module, []).append(name if name == local else f"{name} as {local}")
     for module, names in by_module.items():
         there = _import_of(tree, module)
-        last = _place(tree, module)
         if there is not None:
             _extend(there, names, edits)
-        elif module:
-            edits.insert_line(last + 1, f"from {module} import {', '.join(names)}\n")
+            continue
+        line, apart = _place(tree, module)
+        if module:
+            edits.insert_line(line + 1, f"from {module} import {', '.join(sorted(names, key=_rank))}\n{apart}")
         else:
             for name in names:
-                edits.insert_line(last + 1, f"import {name}\n")
+                edits.insert_line(line + 1, f"import {name}\n{apart}")
     return edits.apply()
 
 
@@ -58,39 +60,57 @@ def _import_of(tree: ast.Module, module: str) -> ast.ImportFrom | None:
 
 
 def _extend(node: ast.ImportFrom, names: list[str], edits: Edits) -> None:
-    """Put names behind the last one, in the layout that is there."""
-    last = node.names[-1]
-    end = edits.end(last)
+    """Put names where they belong in the order that is there, in the layout that is there."""
     there = {f"{a.name} as {a.asname}" if a.asname else a.name for a in node.names}
-    names = [name for name in names if name not in there]
-    if not names:
-        return
-    if node.lineno != last.lineno:
-        indent = edits.indent_of(last.lineno)
-        edits.replace(end, end, "".join(f",\n{indent}{name}" for name in names))
-    else:
-        edits.replace(end, end, "".join(f", {name}" for name in names))
+    indent = edits.indent_of(node.names[-1].lineno)
+    comma = f",\n{indent}" if node.lineno != node.names[-1].lineno else ", "
+    ranks = [_rank(alias.name) for alias in node.names]
+    for name in sorted(set(names) - there, key=_rank):
+        behind = [alias for alias in node.names if _rank(alias.name) > _rank(name)]
+        if behind and ranks == sorted(ranks):
+            start = edits.start(behind[0])
+            edits.replace(start, start, f"{name}{comma}")
+        else:
+            end = edits.end(node.names[-1])
+            edits.replace(end, end, f"{comma}{name}")
 
 
-def _place(tree: ast.Module, module: str) -> int:
-    """The line behind which an import of a module goes: behind those of the same package, or behind all."""
+def _rank(name: str) -> tuple[int, str]:
+    """The order of names in an import: constants, classes, the rest."""
+    return (0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2), name
+
+
+def _place(tree: ast.Module, module: str) -> tuple[int, str]:
+    """The line behind which an import of a module goes, and what sets it apart from what follows there."""
+    end = _import_end(tree)
+    imports = [node for node in _top_imports(tree) if (node.end_lineno or node.lineno) <= end]
     head = module.partition(".")[0]
-    near = [
-        node.end_lineno or node.lineno
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom)
-        and head
-        and node.level == 0
-        and (node.module or "").partition(".")[0] == head
-    ]
-    if near:
-        return near[-1]
-    outside = [
-        node.end_lineno or node.lineno
-        for node in tree.body
-        if isinstance(node, ast.Import | ast.ImportFrom) and not getattr(node, "level", 0)
-    ]
-    return outside[-1] if outside and outside[-1] <= _import_end(tree) else _import_end(tree)
+    near = [each for each in imports if head and _module(each).partition(".")[0] == head]
+    group = near or [each for each in imports if _section(_module(each)) == _section(module)]
+    if module.startswith(".") or not (group or imports):
+        return end, ""
+    if not group:
+        first = imports[0]
+        if _section(module) == 0 and _module(first) != "__future__":
+            return first.lineno - 1, "\n"
+        return imports[-1].end_lineno or end, ""
+    before = [e for e in group if isinstance(e, ast.Import) or _module(e).lower() <= module.lower()]
+    if before and module:
+        return before[-1].end_lineno or end, ""
+    return group[0].lineno - 1, ""
+
+
+def _module(node: ast.stmt) -> str:
+    if isinstance(node, ast.ImportFrom):
+        return "." * node.level + (node.module or "")
+    return node.names[0].name if isinstance(node, ast.Import) else ""
+
+
+def _section(module: str) -> int:
+    """The standard library, what is installed, what stands beside."""
+    if module.startswith("."):
+        return 2
+    return 0 if not module or module.partition(".")[0] in sys.stdlib_module_names else 1
 
 
 def _import_end(tree: ast.Module) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -33,10 +34,22 @@ CONNECTION_WAITS = {
 }
 TRANSACTION_WAITS = {"commit", "rollback", "close"}
 METHODS = SESSION_WAITS | SESSION_BULK | SESSION_BEGINS | ENGINE_WAITS | CONNECTION_WAITS | TRANSACTION_WAITS
+SCHEMA_CALLS = {"create_all", "drop_all", "reflect", "create", "drop"}
+"""Methods of metadata and of tables that take an engine or a connection."""
 TO_THREAD = {"run_in_threadpool", "to_thread", "asyncify", "run_in_executor", "sync_to_async"}
 
 WaitKind = Literal[
-    "session", "bulk", "begin", "query", "engine", "connection", "transaction", "with", "thread", "new"
+    "session",
+    "bulk",
+    "begin",
+    "query",
+    "engine",
+    "connection",
+    "transaction",
+    "with",
+    "thread",
+    "new",
+    "schema",
 ]
 
 
@@ -59,6 +72,14 @@ class Uses:
     calls: list[tuple[ast.Call, list[Function]]] = field(default_factory=list)
     references: list[tuple[ast.expr, Function]] = field(default_factory=list)
     """Functions that are handed on without being called."""
+    reads: list[tuple[ast.Attribute, list[Function]]] = field(default_factory=list)
+    """Properties that are read."""
+
+    @property
+    def runs(self) -> Iterator[Function]:
+        """The functions of the code base that run: those that are called, and properties that are read."""
+        for _, targets in [*self.calls, *self.reads]:
+            yield from targets
 
 
 def uses_of(nodes: list[ast.AST], facts: Facts) -> Uses:
@@ -97,6 +118,10 @@ def uses_of(nodes: list[ast.AST], facts: Facts) -> Uses:
             isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load) and node not in called
         ):
             uses.references += [(node, each) for each in _functions(node, facts)]
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            read = facts.properties(node)
+            if read:
+                uses.reads.append((node, read))
     return uses
 
 
@@ -153,6 +178,8 @@ def _call(node: ast.Call, uses: Uses, facts: Facts) -> None:
 def _waits(node: ast.Call, facts: Facts) -> WaitKind | Literal["entered"] | None:
     """The kind of wait that a call is; ``entered`` for what only a ``with`` around it waits for."""
     func = node.func
+    if bind_of(node, facts) is not None:
+        return "schema"
     if not isinstance(func, ast.Attribute):
         return "thread" if _hands_over(node, facts) else None
     name, owner = func.attr, func.value
@@ -169,6 +196,16 @@ def _waits(node: ast.Call, facts: Facts) -> WaitKind | Literal["entered"] | None
                 entered = isinstance(facts.parent(node), ast.withitem) and name in BEGINS
                 return "entered" if entered else kind  # type: ignore[return-value]  # the kinds above
     return "thread" if _hands_over(node, facts) else None
+
+
+def bind_of(call: ast.Call, facts: Facts) -> ast.expr | None:
+    """The engine or connection that a call creates or drops tables on; None for any other call."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in SCHEMA_CALLS:
+        return None
+    given = call.args[0] if call.args else next((k.value for k in call.keywords if k.arg == "bind"), None)
+    if given is not None and (facts.is_engine(given) or facts.is_connection(given)):
+        return given
+    return None
 
 
 def _hands_over(node: ast.Call, facts: Facts) -> bool:
@@ -200,4 +237,4 @@ def _enters(node: ast.expr, facts: Facts) -> bool:
     return False
 
 
-__all__ = ["SESSION_BULK", "SESSION_WAITS", "TO_THREAD", "Uses", "Wait", "uses_of"]
+__all__ = ["SESSION_BULK", "SESSION_WAITS", "TO_THREAD", "Uses", "Wait", "bind_of", "uses_of"]

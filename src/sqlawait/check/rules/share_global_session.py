@@ -31,6 +31,13 @@ RULE = Rule(
     right=(
         Example("Factory = async_sessionmaker(engine, expire_on_commit=False)\n"),
         Example("""\
+registry = async_scoped_session(Sessions, scopefunc=current_task)
+
+async def end_of_request():
+    yield
+    await registry.remove()
+"""),
+        Example("""\
 async def get_other_session():
     async with Sessions() as session:
         yield session
@@ -65,12 +72,24 @@ def find(analysis: Analysis) -> Iterator[Finding]:
     for name in ("async_scoped_session", "scoped_session"):
         for call in dict.fromkeys(analysis.project.collected.calls.get(name, ())):
             scope_function = keyword(call, "scopefunc") or (call.args[1] if len(call.args) > 1 else None)
+            if _is_removed(analysis, call):
+                continue
             if scope_function is not None and _is_current_task(analysis, scope_function):
                 message = (
                     "every task gets a session of its own that stays until `remove()` is awaited; make one a"
                     " request"
                 )
                 yield RULE.at(analysis.project.module_of(call), call, message)
+
+
+def _is_removed(analysis: Analysis, registry: ast.Call) -> bool:
+    """Whether ``remove()`` is awaited on a registry somewhere, as in a dependency that every route has."""
+    for call in analysis.project.collected.calls.get("remove", ()):
+        if isinstance(call.func, ast.Attribute) and isinstance(analysis.project.parent(call), ast.Await):
+            for definition in analysis.names.definitions(call.func.value):
+                if isinstance(definition, Binding) and definition.value is registry:
+                    return True
+    return False
 
 
 def _is_session(analysis: Analysis, binding: Binding) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from itertools import pairwise
 
 from sqlawait.convert.context import Context, Refusal
+from sqlawait.convert.edits import INDENT
 from sqlawait.convert.facts import ENGINE
 from sqlawait.convert.waits import Wait
 
@@ -105,23 +107,38 @@ def _thread(node: ast.expr, context: Context) -> None:
 
 
 def rewrite_with(node: ast.With, asynchronous: list[ast.expr], context: Context) -> None:
-    """``with SessionLocal() as db`` becomes ``async with``."""
-    names = set(asynchronous)
-    if not all(item.context_expr in names for item in node.items):
-        raise Refusal(
-            "SAW905", "one with statement holds both what is entered with async with and what is not; nest them"
-        )
+    """``with SessionLocal() as db`` becomes ``async with``; others of its items get a ``with`` inside."""
     make_awaitable(node, context)
-    for item in node.items:
-        call = item.context_expr
-        if (
-            isinstance(call, ast.Call)
-            and isinstance(call.func, ast.Attribute)
-            and call.func.attr in ("begin", "connect")
-        ):
+    edits = context.edits
+    waits = [item.context_expr in asynchronous for item in node.items]
+    start = edits.start(node)
+    if all(waits):
+        edits.replace(start, start + len("with"), "async with")
+        return
+    last = node.items[-1]
+    if node.body[0].lineno == (last.optional_vars or last.context_expr).end_lineno:
+        raise Refusal(
+            "SAW905", "a with statement on one line holds both what is entered with await and without"
+        )
+    indent = edits.indent_of(node.lineno)
+    edits.replace(start, edits.start(node.items[0].context_expr), _with(waits[0]))
+    depth = 0
+    for (one, next_one), (before, after) in zip(pairwise(node.items), pairwise(waits), strict=True):
+        if before == after:
             continue
-    start = context.edits.start(node)
-    context.edits.replace(start, start + len("with"), "async with")
+        depth += 1
+        edits.replace(
+            edits.end(one.optional_vars or one.context_expr),
+            edits.start(next_one.context_expr),
+            f":\n{indent}{INDENT * depth}{_with(after)}",
+        )
+        edits.indent(node.body[0].lineno, node.end_lineno or node.lineno)
+    end = edits.end(last.optional_vars or last.context_expr)
+    edits.replace(end, edits.find(":", end), "")
+
+
+def _with(waits: bool) -> str:
+    return "async with " if waits else "with "
 
 
 def on_sync_engine(node: ast.expr, context: Context) -> None:

@@ -28,9 +28,6 @@ def rewrite_call(call: ast.Call, targets: list[Function], awaited: set[Function]
             return  # the with statement around it is rewritten
         _generator(call, context)
         return
-    parent = context.facts.parent(call)
-    if isinstance(parent, ast.withitem):
-        raise Refusal("SAW905", "a context manager that a coroutine makes is entered after an await")
     make_awaitable(call, context)
     put_await(call, context)
 
@@ -49,6 +46,8 @@ def _generator(call: ast.Call, context: Context) -> None:
         position = edits.between(0, edits.start(parent.target)).encode().rfind(b"for")
         edits.replace(position, position + len("for"), "async for")
     elif isinstance(parent, ast.Call) and last_name(parent.func) == "next" and parent.args[:1] == [call]:
+        if _entered(parent, call, context):
+            return
         edits.replace_node(parent.func, "anext")
         make_awaitable(parent, context)
         put_await(parent, context)
@@ -70,6 +69,38 @@ def _generator(call: ast.Call, context: Context) -> None:
         raise Refusal("SAW909", "an async generator is kept for later: walk it with async for")
     else:
         raise Refusal("SAW909", "an async generator is walked with async for, and this is no such place")
+
+
+def _entered(step: ast.Call, call: ast.Call, context: Context) -> bool:
+    """``db = next(get_db())`` is ``async with asynccontextmanager(get_db)() as db`` around the rest of a block.
+
+    An async generator that nobody holds is closed by the loop while its session is in use.
+    """
+    statement = context.facts.parent(step)
+    if not isinstance(statement, ast.Assign) or len(step.args) != 1 or len(statement.targets) != 1:
+        return False
+    block = _block_of(statement, context)
+    rest = block[block.index(statement) + 1 :]
+    if not rest or rest[0].lineno == statement.lineno:
+        return False
+    make_awaitable(step, context)
+    edits = context.edits
+    manager = context.need("contextlib", "asynccontextmanager")
+    edits.replace(edits.start(statement), edits.start(call.func), f"async with {manager}(")
+    edits.wrap_node(call.func, "", ")")
+    edits.replace(edits.end(call), edits.end(statement), f" as {edits.text(statement.targets[0])}:")
+    edits.indent(statement.lineno + 1, rest[-1].end_lineno or rest[-1].lineno)
+    return True
+
+
+def _block_of(statement: ast.stmt, context: Context) -> list[ast.stmt]:
+    """The statements that one stands among."""
+    parent = context.facts.parent(statement)
+    for name in ("body", "orelse", "finalbody"):
+        block = getattr(parent, name, None)
+        if isinstance(block, list) and statement in block:
+            return block
+    return [statement]
 
 
 def rewrite_handed(call: ast.Call, awaited: set[Function], context: Context) -> None:

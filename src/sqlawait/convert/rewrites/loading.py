@@ -211,7 +211,9 @@ class Loading:
             statement = self.facts.project.statement(commit)
             line = (statement.end_lineno or statement.lineno) + 1
             indent = context.edits.indent_of(statement.lineno)
-            context.edits.insert_line(line, f"{indent}await {session}.refresh({name})\n")
+            context.edits.insert_line(
+                line, f"{indent}await {session}.refresh({name})\n", beside=statement.lineno
+            )
 
     def _made(self, function: Function) -> Iterator[tuple[str, ast.Call, str]]:
         nodes = [n for n in function.own_nodes if isinstance(n, ast.Call)]

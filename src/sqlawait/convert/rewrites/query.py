@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from sqlawait.convert.chains import PLAIN, RUNS, SETS, Chain, Step, refine
 from sqlawait.convert.context import Context, Refusal
+from sqlawait.convert.edits import INDENT
 
 RENAMED = {
     "filter": "where",
@@ -141,11 +142,11 @@ class _Plan:
             handler()
         elif self.iterated:
             self._root("select")
-            self._run(self.chain.statement, "", self._unique())
+            self._run("", self._unique())
         elif self.end in RUNS:
             self._root("select")
             limit = ".limit(1)" if self.end == "first" and self.chain.shape.special != "statement" else ""
-            self._run(self.chain.top, limit, f"{self._unique()}.{self.end}()")
+            self._run(limit, f"{self._unique()}.{self.end}()")
         else:
             self._root("select")
             self._leave()
@@ -234,23 +235,55 @@ class _Plan:
             return f"{select}({shape.model}).from_statement(", ")"
         return "", ""
 
-    def _run(self, top: ast.expr, within: str, after: str, *, method: str = "") -> None:
+    def _run(self, within: str, after: str, *, method: str = "") -> None:
         """Hand the statement to the session and await it."""
         session = self.context.session_of(self.chain)
         method = method or ("scalars" if self.chain.shape.rows == "entity" else "execute")
         before, close = self._statement()
-        end = self.chain.end
-        start = self.edits.start(top)
-        bare = not after and not self.facts.needs_parentheses(top)
-        head = f"{'' if bare else '('}await {session}.{method}({before}"
-        tail = f"{within}{close}){'' if bare else ')'}{after}"
-        if end is None:
-            self.edits.wrap(start, self.edits.end(top), head, tail)
+        self._wrap(f"await {session}.{method}({before}", [within] if within else [], f"{close})", after)
+
+    def _wrap(self, head: str, within: list[str], tail: str, after: str) -> None:
+        """Put a call around the statement; ``within`` are more steps of it, ``after`` follows the await."""
+        top, end = self.chain.top, self.chain.end
+        start, stop = self.edits.start(top), self.edits.end(top)
+        group = self._group(after)
+        if group:
+            indent = self.edits.indent_of(top.lineno)
+            last = self.chain.statement.end_lineno or top.lineno
+            self.edits.wrap(start, stop, f"{head}\n{indent}{INDENT}", "")
+            self.edits.indent(top.lineno + 1, last)
+            more = "".join(f"\n{indent}{INDENT}{each}" for each in within)
+            self.edits.replace(self.edits.end(self.chain.statement), stop, f"{more}\n{indent}{tail}")
+            self.edits.replace(group, group, after)
             return
-        stop = self.edits.end(end.node)
+        bare = not after and not self.facts.needs_parentheses(top)
+        head, tail = f"{'' if bare else '('}{head}", f"{''.join(within)}{tail}{'' if bare else ')'}{after}"
+        if end is None:
+            self.edits.wrap(start, stop, head, tail)
+            return
         cut = self._dot(end) if end.name != "[]" else self._bracket(end)
         self.edits.wrap(start, stop, head, "")
         self.edits.replace(cut, stop, tail)
+
+    def _group(self, after: str) -> int:
+        """Where the parentheses end that hold nothing but this query, on several lines; 0 without such."""
+        top, end, edits = self.chain.top, self.chain.end, self.edits
+        start, stop = edits.start(top), edits.end(top)
+        if top.lineno == self.chain.statement.end_lineno:
+            return 0
+        head = edits.between(0, start)
+        closing = edits.find(")", stop)
+        opened = head.rstrip()
+        if not opened.endswith("(") or head.rpartition("(")[2].find("\n") < 0 or closing < 0:
+            return 0
+        if end is not None and end.name != "[]":
+            gap = edits.between(edits.end(self.chain.statement), self._dot(end))
+            if gap.strip():
+                return 0
+        called = opened[:-1].rstrip(" ")[-1:]
+        if edits.between(stop, closing).strip() or (after and (called.isalnum() or called in "_)]")):
+            return 0
+        return closing + 1
 
     def _bracket(self, step: Step) -> int:
         node = step.node
@@ -270,26 +303,21 @@ class _Plan:
             and chain.shape.model.replace(".", "").isidentifier()
         ):
             self._root("select", f"({func}.count()).select_from")
-            self._run(chain.top, "", "", method="scalar")
+            self._run("", "", method="scalar")
             return
         self._root("select")
         select = self.context.need("sqlalchemy", "select")
         session = self.context.session_of(chain)
-        assert chain.end is not None
-        stop = self.edits.end(chain.top)
-        bare = not self.facts.needs_parentheses(chain.top)
-        head = f"{'' if bare else '('}await {session}.scalar({select}({func}.count()).select_from("
-        self.edits.wrap(self.edits.start(chain.top), stop, head, "")
-        self.edits.replace(self._dot(chain.end), stop, f".subquery())){'' if bare else ')'}")
+        self._wrap(f"await {session}.scalar({select}({func}.count()).select_from(", [".subquery()"], "))", "")
 
     def _scalar(self) -> None:
         self._root("select")
         if self.chain.shape.aggregate:
-            self._run(self.chain.top, "", "", method="scalar")
+            self._run("", "", method="scalar")
         elif self.chain.shape.rows == "entity":
-            self._run(self.chain.top, "", f"{self._unique()}.one_or_none()")
+            self._run("", f"{self._unique()}.one_or_none()")
         else:
-            self._run(self.chain.top, "", f"{self._unique()}.scalar_one_or_none()")
+            self._run("", f"{self._unique()}.scalar_one_or_none()")
 
     def _get(self) -> None:
         chain = self.chain
@@ -323,28 +351,24 @@ class _Plan:
         used = not isinstance(self.facts.parent(chain.top), ast.Expr)
         options = {each.arg: each.value for each in call.keywords}
         positional = list(call.args)
-        tail = ""
+        steps = []
         if self.end == "update":
             values = positional.pop(0) if positional else options["values"]
-            tail += f".values({self.context.render(values)})"
+            steps.append(f".values({self.context.render(values)})")
         synchronize = positional.pop(0) if positional else options.get("synchronize_session")
         if synchronize is not None:
-            tail += f".execution_options(synchronize_session={self.context.render(synchronize)})"
+            steps.append(f".execution_options(synchronize_session={self.context.render(synchronize)})")
         if "execution_options" in options:
-            tail += f".execution_options(**{self.context.render(options['execution_options'])})"
-        tail += "))" if used else ")"
-        tail += ".rowcount" if used else ""
-        head = f"{'(' if used else ''}await {session}.execute("
-        start, stop = self.edits.start(chain.top), self.edits.end(chain.top)
+            steps.append(f".execution_options(**{self.context.render(options['execution_options'])})")
+        after = ".rowcount" if used else ""
+        head = f"await {session}.execute("
         if chain.session is not None:
             self._root(self.end)
-            self.edits.wrap(start, stop, head, "")
-            self.edits.replace(self._dot(chain.end), stop, tail)
+            self._wrap(head, steps, ")", after)
         else:
             text = self.context.render(chain.statement)
-            self.edits.replace(
-                start, stop, f"{head}{name}({chain.shape.model}).where({text}.whereclause){tail}"
-            )
+            whole = f"{head}{name}({chain.shape.model}).where({text}.whereclause){''.join(steps)})"
+            self.edits.replace_node(chain.top, f"({whole}){after}" if after else whole)
 
     def _subscript(self) -> None:
         chain = self.chain
@@ -359,11 +383,11 @@ class _Plan:
                 within = f".slice({lower}, {upper})"
             else:
                 within = f".limit({upper})" if upper else f".offset({lower})" if lower else ""
-            self._run(node, within, f"{self._unique()}.all()")
+            self._run(within, f"{self._unique()}.all()")
         else:
             index = self.context.render(node.slice)
             upper = str(int(index) + 1) if index.isdigit() else f"{index} + 1"
-            self._run(node, f".slice({index}, {upper})", f"{self._unique()}.all()[0]")
+            self._run(f".slice({index}, {upper})", f"{self._unique()}.all()[0]")
 
     def _session(self) -> None:
         session = self.context.session_of(self.chain)
