@@ -52,6 +52,9 @@ class Project:
         self._texts: Mapping[Path, str] = {}
         self._tails: dict[str, list[Module]] = defaultdict(list)
         self._roots: dict[ast.AST, Module] = {}
+        self._imports: dict[Module, list[tuple[str, int]]] = {}
+        self._packages: set[Path] = set()
+        """Folders that their own modules import as a package."""
 
     @classmethod
     def load(
@@ -190,7 +193,7 @@ class Project:
 
     def _near(self, name: str, importer: Module) -> Module | None:
         head = name.partition(".")[0]
-        candidates = self._tails.get(name, ())
+        candidates = [each for each in self._tails.get(name, ()) if self._is_reached(name, each)]
         if not candidates:
             return None
         outside = head in sys.stdlib_module_names or head in self.stubs or head in WELL_KNOWN
@@ -205,6 +208,25 @@ class Project:
         if outside and not (score(best)[0] and best.name == name):
             return None
         return best
+
+    def _is_reached(self, name: str, module: Module) -> bool:
+        """Whether ``import name`` can mean a module: one inside a package goes by the package's name too."""
+        root = module.path.parents[name.count(".") + module.package]
+        while (root / "__init__.py") in self.modules:
+            if root in self._packages:
+                return False
+            root = root.parent
+        return True
+
+    def _note_packages(self, module: Module) -> None:
+        """Remember the folders that a module imports as the packages it stands in."""
+        folders = module.path.parents
+        for name, level in self._imports[module]:
+            if level:
+                self._packages.add(folders[level - 1])
+            else:
+                head = name.partition(".")[0]
+                self._packages.update(folder for folder in folders if folder.name == head)
 
     def _add(self, path: Path, root: Path, *, checked: bool) -> Module | None:
         if path in self.modules or path in self._tried:
@@ -231,6 +253,8 @@ class Project:
         module = Module(".".join(parts) or root.name, path, source, tree, package, checked)
         self.modules[path] = module
         self._roots[tree] = module
+        self._imports[module] = list(_imports(tree))
+        self._note_packages(module)
         full = (path.parent if package else path.with_suffix("")).parts
         for start in range(max(1, len(full) - 8), len(full)):
             self._tails[".".join(full[start:])].append(module)
@@ -249,7 +273,7 @@ class Project:
         pending = list(self.modules.values())
         while pending:
             module = pending.pop()
-            for name, level in _imports(module.tree):
+            for name, level in self._imports[module]:
                 if self.find_module(name, module, level) is not None:
                     continue
                 for path, root in _on_disk(name, level, module):
