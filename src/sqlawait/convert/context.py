@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,17 @@ class Context:
     """Modules that are imported whole."""
     helpers: set[str] = field(default_factory=set)
     """Functions of ours that the file will define."""
+    blocking: bool = False
+    """Whether the code stays sync for now: nothing is awaited."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """How many places were rewritten, by what they are."""
     todos: list[tuple[int, str, str]] = field(default_factory=list)
     """What was refused: line, code, reason."""
+
+    @property
+    def waits(self) -> str:
+        """What stands before a call that waits for the database."""
+        return "" if self.blocking else "await "
 
     def need(self, source: str, name: str) -> str:
         """Import a name; gives what it is called in this file."""

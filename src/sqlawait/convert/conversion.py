@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 from sqlawait.analysis.declarations import Binding, Class, Function, Module
 from sqlawait.analysis.inference import Inference
@@ -22,8 +24,8 @@ from .kinds import kind_of
 from .resources import Resource, find_resources, is_listener
 from .rewrites.awaits import make_awaitable, on_sync_engine, put_await, rewrite_wait, rewrite_with
 from .rewrites.calls import rewrite_call, rewrite_handed
-from .rewrites.definitions import rewrite_annotation, rewrite_definition
-from .rewrites.factories import rewrite_factory
+from .rewrites.definitions import annotations_of, rewrite_annotation, rewrite_definition
+from .rewrites.factories import keep_after_commit, rewrite_factory
 from .rewrites.loading import Loading
 from .rewrites.query import rewrite_query
 from .rewrites.schema import rewrite_schema
@@ -31,6 +33,9 @@ from .rewrites.suite import BRIDGE, NAME, Suite, import_of_bridge, place_bridge
 from .waits import Wait
 
 Step = tuple[int, Callable[[], None], ast.AST]
+Phase = Literal["drivers", "queries", "loading", "async", "tests"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+"""The steps of a conversion; the code runs after each. It is sync up to the third."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ class Result:
     """How many functions are there in both kinds."""
     lines: int = 0
     """Lines of Python that were read."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """How many places were rewritten, by what they are."""
     notes: list[str] = field(default_factory=list)
     """What else its reader should know."""
 
@@ -95,20 +102,16 @@ class Conversion:
         self.contexts: dict[Module, Context] = {}
         self.added: dict[Path, str] = {}
 
-    def run(self) -> Result:
-        """Work out all changes."""
-        modules = [each for each in self.project.modules.values() if each.checked and each not in self.skipped]
-        for number, module in enumerate(modules):
-            if self.progress is not None:
-                self.progress("converting", number, len(modules))
-            self._module(module)
-        if self.colours.awaited:
-            self._load()
-        if self.options.tests and self.colours.awaited:
-            self._suite()
+    def run(self, phase: Phase = "tests") -> Result:
+        """Work out all changes up to the end of a phase, always from the code as it was read."""
+        self.contexts = {}
+        self.added = {}
+        self.blocking = PHASES.index(phase) < PHASES.index("async")
+        if phase != "drivers":
+            self._rewrite(phase)
         result = Result(
-            functions=len([each for each in self.colours.awaited if not each.is_async]),
-            twins=len(self.colours.twins),
+            functions=0 if self.blocking else len([each for each in self.colours.awaited if not each.is_async]),
+            twins=0 if self.blocking else len(self.colours.twins),
             lines=sum(module.source.count("\n") for module in self.project.modules.values()),
         )
         result.changes.update({path: ("", text) for path, text in self.added.items()})
@@ -116,20 +119,35 @@ class Conversion:
             after = self._finish(module, context)
             if after != module.source:
                 result.changes[module.path] = (module.source, after)
+            result.counts += context.counts
             result.todos += [
                 Todo(module.path, line, code, reason) for line, code, reason in sorted(context.todos)
             ]
         return result
 
+    def _rewrite(self, phase: Phase) -> None:
+        modules = [each for each in self.project.modules.values() if each.checked and each not in self.skipped]
+        for number, module in enumerate(modules):
+            if self.progress is not None:
+                self.progress("converting", number, len(modules))
+            self._module(module)
+        if phase != "queries" and self.colours.awaited:
+            self._load()
+        if phase == "tests" and self.options.tests and self.colours.awaited:
+            self._suite()
+
     # -- one file ----------------------------------------------------------------------------------------------
 
     def _context(self, module: Module) -> Context:
         if module not in self.contexts:
-            self.contexts[module] = Context(module, self.facts, Edits(module.source))
+            self.contexts[module] = Context(module, self.facts, Edits(module.source), blocking=self.blocking)
         return self.contexts[module]
 
     def _module(self, module: Module) -> None:
         context = self._context(module)
+        if self.blocking:
+            self._still_sync(module, context)
+            return
         for function in self.colours.units:
             if function.module is not module:
                 continue
@@ -144,6 +162,15 @@ class Conversion:
                 self._rename([*function.own_nodes, *_signature(function)], context.edits, context)
         self._resources(module, context)
         self._top(module, context)
+
+    def _still_sync(self, module: Module, context: Context) -> None:
+        """Rewrite the queries, and leave it to a later phase to await them."""
+        for function in self.colours.units:
+            if function.module is module and function in self.colours.converted:
+                chains = [wait for wait in self.colours.units[function].uses.waits if wait.chain is not None]
+                self._take([(self._span(w.node), self._waiting(w, context), w.node) for w in chains], context)
+                for annotation in annotations_of(function):
+                    rewrite_annotation(annotation, context, only="Query")
 
     def _suite(self) -> None:
         """Convert the test suite."""
@@ -172,11 +199,16 @@ class Conversion:
     def _load(self) -> None:
         """Load what can no longer be loaded when it is read."""
         loading = Loading(self.facts, self.colours, self.root, self.skipped)
+        if self.blocking:
+            for resource in self.resources.values():
+                if resource.asynchronous and isinstance(resource.call, ast.Call):
+                    keep_after_commit(resource.call, resource.kind, self._context(resource.module))
         for relationship in loading.reached():
             assert relationship.node is not None
             module = self.project.module_of(relationship.node)
             if module.checked and module not in self.skipped:
                 loading.rewrite(relationship, self._context(module))
+                self._context(module).counts["relationships"] += 1
         for cls in self.project.classes:
             if cls.module.checked and cls.module not in self.skipped:
                 loading.computed(cls, self._context(cls.module).edits)
@@ -246,6 +278,7 @@ class Conversion:
                 if wait.waits:
                     make_awaitable(wait.node, context)
                 rewrite_query(wait.chain, context)
+                context.counts["queries"] += wait.chain.session is not None
             elif wait.kind == "schema" and isinstance(wait.node, ast.Call):
                 rewrite_schema(wait.node, context)
             else:
@@ -264,7 +297,11 @@ class Conversion:
         return step
 
     def _making(self, call: ast.Call, kind: str, context: Context) -> Callable[[], None]:
-        return lambda: rewrite_factory(call, kind, context, self.options.drivers)
+        def step() -> None:
+            rewrite_factory(call, kind, context, self.options.drivers)
+            context.counts[kind] += 1
+
+        return step
 
     def _entering(self, node: ast.With, waits: Iterable[Wait], context: Context) -> Callable[[], None]:
         entered = {wait.node for wait in waits if wait.kind == "with"}
@@ -390,6 +427,7 @@ class Conversion:
                     kind = kind_of(call, self.facts) if isinstance(call, ast.Call) else ""
                     if isinstance(call, ast.Call) and kind:
                         rewrite_factory(call, kind, context, self.options.drivers)
+                        context.counts[kind] += 1
                 if isinstance(resource.binding.node, ast.AnnAssign):
                     rewrite_annotation(resource.binding.node.annotation, context)
             except Refusal as refusal:
@@ -508,4 +546,4 @@ def _with_helper(source: str, helper: str) -> str:
     return edits.apply()
 
 
-__all__ = ["Conversion", "Options", "Result", "Todo", "is_test"]
+__all__ = ["PHASES", "Conversion", "Options", "Phase", "Result", "Todo", "is_test"]

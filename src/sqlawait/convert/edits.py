@@ -44,6 +44,9 @@ class Edits:
     def __bool__(self) -> bool:
         return bool(self._edits or self.notes)
 
+    def __len__(self) -> int:
+        return len(self._bytes)
+
     # -- where things are --------------------------------------------------------------------------------------
 
     def offset(self, line: int, column: int) -> int:

@@ -43,13 +43,20 @@ def _listed(node: ast.GeneratorExp, context: Context) -> None:
 
 
 def put_await(node: ast.expr, context: Context) -> None:
-    """Put ``await`` before an expression, with parentheses where they are needed."""
+    """Put ``await`` before an expression, with parentheses where they are needed and not there yet."""
     if isinstance(context.facts.parent(node), ast.Await):
         return
-    if context.facts.needs_parentheses(node):
+    if context.facts.needs_parentheses(node) and not _in_parentheses(node, context):
         context.edits.wrap_node(node, "(await ", ")")
     else:
         context.edits.wrap_node(node, "await ", "")
+
+
+def _in_parentheses(node: ast.expr, context: Context) -> bool:
+    """Whether parentheses of its own stand around an expression whose attribute or item is taken."""
+    edits = context.edits
+    before, after = edits.between(0, edits.start(node)), edits.between(edits.end(node), len(edits))
+    return before.rstrip().endswith("(") and after.lstrip().startswith(")")
 
 
 def rewrite_wait(wait: Wait, context: Context) -> None:

@@ -39,13 +39,20 @@ def rewrite_definition(function: Function, awaited: bool, context: Context) -> N
             name = last_name(decorator)
             if name in MANAGERS:
                 _renamed(decorator, MANAGERS[name], "contextlib", context)
-    for argument in [*function.params, node.args.vararg, node.args.kwarg]:
-        if argument is not None and argument.annotation is not None:
-            rewrite_annotation(argument.annotation, context)
-    if node.returns is not None:
-        rewrite_annotation(node.returns, context)
-        if awaited and function.yields:
-            _walked(node.returns, context)
+    for annotation in annotations_of(function):
+        rewrite_annotation(annotation, context)
+    if node.returns is not None and awaited and function.yields:
+        _walked(node.returns, context)
+
+
+def annotations_of(function: Function) -> list[ast.expr]:
+    """The annotations of a function's parameters and of its result."""
+    node = function.node
+    parameters = [*function.params, node.args.vararg, node.args.kwarg]
+    found = [each.annotation for each in parameters if each is not None and each.annotation is not None]
+    if not isinstance(node, ast.Lambda) and node.returns is not None:
+        found.append(node.returns)
+    return found
 
 
 def _renamed(node: ast.expr, name: str, source: str, context: Context) -> None:
@@ -79,9 +86,11 @@ def _comes_from(node: ast.expr, source: str, context: Context) -> bool:
     return context.facts.inference.names.qualified(node).startswith(source)
 
 
-def rewrite_annotation(node: ast.expr, context: Context) -> None:
-    """Sync classes named in an annotation become their async counterparts."""
+def rewrite_annotation(node: ast.expr, context: Context, *, only: str = "") -> None:
+    """Sync classes named in an annotation become their async counterparts; ``only`` one of them, by name."""
     for each in _names(node):
+        if only and not (isinstance(each, ast.Name | ast.Attribute) and last_name(each) == only):
+            continue
         if isinstance(each, ast.Constant):
             text = str(each.value)
             if text == "Session" or (text.endswith(".Session") and "sqlalchemy" in text):
@@ -115,4 +124,4 @@ def _names(node: ast.expr) -> Iterator[ast.expr]:
             yield from _names(child)
 
 
-__all__ = ["ASYNCIO", "CLASSES", "counterpart_of", "rewrite_annotation", "rewrite_definition"]
+__all__ = ["ASYNCIO", "CLASSES", "annotations_of", "counterpart_of", "rewrite_annotation", "rewrite_definition"]

@@ -32,6 +32,12 @@ def rewrite_factory(call: ast.Call, kind: str, context: Context, drivers: Driver
         _session(call, context)
 
 
+def keep_after_commit(call: ast.Call, kind: str, context: Context) -> None:
+    """Let a factory's sessions keep what they have loaded, as async ones must, while they are still sync."""
+    if kind == "maker" or (kind == "session" and counterpart_of(call.func, context) is not None):
+        _keep_after_commit(call, context)
+
+
 def _function(call: ast.Call, name: str, source: str, context: Context) -> None:
     """Replace the function that is called."""
     local = context.need(source, name)
@@ -139,4 +145,4 @@ def _session(call: ast.Call, context: Context) -> None:
     _keep_after_commit(call, context)
 
 
-__all__ = ["append_keyword", "rewrite_factory"]
+__all__ = ["append_keyword", "keep_after_commit", "rewrite_factory"]

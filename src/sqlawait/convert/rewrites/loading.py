@@ -212,7 +212,7 @@ class Loading:
             line = (statement.end_lineno or statement.lineno) + 1
             indent = context.edits.indent_of(statement.lineno)
             context.edits.insert_line(
-                line, f"{indent}await {session}.refresh({name})\n", beside=statement.lineno
+                line, f"{indent}{context.waits}{session}.refresh({name})\n", beside=statement.lineno
             )
 
     def _made(self, function: Function) -> Iterator[tuple[str, ast.Call, str]]:

@@ -240,12 +240,13 @@ class _Plan:
         session = self.context.session_of(self.chain)
         method = method or ("scalars" if self.chain.shape.rows == "entity" else "execute")
         before, close = self._statement()
-        self._wrap(f"await {session}.{method}({before}", [within] if within else [], f"{close})", after)
+        self._wrap(f"{session}.{method}({before}", [within] if within else [], f"{close})", after)
 
     def _wrap(self, head: str, within: list[str], tail: str, after: str) -> None:
         """Put a call around the statement; ``within`` are more steps of it, ``after`` follows the await."""
         top, end = self.chain.top, self.chain.end
         start, stop = self.edits.start(top), self.edits.end(top)
+        head = f"{self.context.waits}{head}"
         group = self._group(after)
         if group:
             indent = self.edits.indent_of(top.lineno)
@@ -256,7 +257,7 @@ class _Plan:
             self.edits.replace(self.edits.end(self.chain.statement), stop, f"{more}\n{indent}{tail}")
             self.edits.replace(group, group, after)
             return
-        bare = not after and not self.facts.needs_parentheses(top)
+        bare = self._bare(after)
         head, tail = f"{'' if bare else '('}{head}", f"{''.join(within)}{tail}{'' if bare else ')'}{after}"
         if end is None:
             self.edits.wrap(start, stop, head, tail)
@@ -264,6 +265,10 @@ class _Plan:
         cut = self._dot(end) if end.name != "[]" else self._bracket(end)
         self.edits.wrap(start, stop, head, "")
         self.edits.replace(cut, stop, tail)
+
+    def _bare(self, after: str = "") -> bool:
+        """Whether what stands in the place of the chain needs no parentheses around it."""
+        return self.context.blocking or not (after or self.facts.needs_parentheses(self.chain.top))
 
     def _group(self, after: str) -> int:
         """Where the parentheses end that hold nothing but this query, on several lines; 0 without such."""
@@ -308,7 +313,12 @@ class _Plan:
         self._root("select")
         select = self.context.need("sqlalchemy", "select")
         session = self.context.session_of(chain)
-        self._wrap(f"await {session}.scalar({select}({func}.count()).select_from(", [".subquery()"], "))", "")
+        self._wrap(
+            f"{session}.scalar({select}({func}.count()).select_from(",
+            [".subquery()"],
+            "))",
+            "",
+        )
 
     def _scalar(self) -> None:
         self._root("select")
@@ -335,8 +345,10 @@ class _Plan:
             else:
                 extra += ", populate_existing=True"
         identity = call.args[0] if call.args else call.keywords[0].value
-        bare = not self.facts.needs_parentheses(chain.top)
-        head = f"{'' if bare else '('}await {session}.get({chain.shape.model or chain.base.model}, "
+        bare = self._bare()
+        head = (
+            f"{'' if bare else '('}{self.context.waits}{session}.get({chain.shape.model or chain.base.model}, "
+        )
         self.edits.replace(self.edits.start(chain.top), self.edits.start(identity), head)
         self.edits.replace(
             self.edits.end(identity), self.edits.end(chain.top), f"{extra}){'' if bare else ')'}"
@@ -361,14 +373,14 @@ class _Plan:
         if "execution_options" in options:
             steps.append(f".execution_options(**{self.context.render(options['execution_options'])})")
         after = ".rowcount" if used else ""
-        head = f"await {session}.execute("
+        head = f"{session}.execute("
         if chain.session is not None:
             self._root(self.end)
             self._wrap(head, steps, ")", after)
         else:
-            text = self.context.render(chain.statement)
-            whole = f"{head}{name}({chain.shape.model}).where({text}.whereclause){''.join(steps)})"
-            self.edits.replace_node(chain.top, f"({whole}){after}" if after else whole)
+            where = f".where({self.context.render(chain.statement)}.whereclause)"
+            whole = f"{self.context.waits}{head}{name}({chain.shape.model}){where}{''.join(steps)})"
+            self.edits.replace_node(chain.top, f"{whole}{after}" if self._bare(after) else f"({whole}){after}")
 
     def _subscript(self) -> None:
         chain = self.chain
