@@ -13,6 +13,7 @@ from sqlawait.exceptions import ConfigurationError
 from sqlawait.fastapi.limits import BodyLimit
 from sqlawait.fastapi.positions import ReadYourWrites, Seal
 from sqlawait.fastapi.problems import handle_errors
+from sqlawait.fastapi.shortcuts import take_shortcuts
 
 _MAX_BODY = 1024 * 1024
 
@@ -52,6 +53,7 @@ def install(app: FastAPI, db: Database, *, max_body: int = _MAX_BODY, secret: st
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
         async with db, inner(app) as state:
+            take_shortcuts(app.routes)
             yield state
 
     app.router.lifespan_context = lifespan
