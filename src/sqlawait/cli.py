@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -271,31 +270,45 @@ def convert(  # noqa: PLR0917  # a command line's options are its parameters
     write: Annotated[
         bool, typer.Option("--write", help="Write the changes; without it they are shown.")
     ] = False,
+    commit: Annotated[
+        bool, typer.Option("--commit", help="Write them and commit each phase; the code runs after every one.")
+    ] = False,
     tests: Annotated[bool, typer.Option("--tests", help="Convert the test suite too.")] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="A route (/users/*), module, function or folder; may be repeated."),
+        typer.Option(
+            help="A route (/users/*), module, function or folder and what it reaches; may be repeated."
+            " The rest goes on with a sync session beside it."
+        ),
     ] = None,
     driver: Annotated[
         str | None,
         typer.Option(help="The async driver for PostgreSQL: psycopg (version 3) or asyncpg."),
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write what was done to a file, .html or .json.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write what was done, and what is left, to a file: .html or .json.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write even where git could not undo it.")] = False,
-    commit: Annotated[bool, typer.Option("--commit", help="Commit what was written.")] = False,
 ) -> None:
     """Turn a sync FastAPI and SQLAlchemy code base into an async one.
 
-    Exit codes: 0 all converted, 1 some places are left with a TODO, 2 refused, with nothing written.
+    Prints the diff, the plan phase by phase, what is left under a TODO, and what `sqlawait check` finds in the
+    result that it did not find before. Writes all files or none.
+
+    Exit codes: 0 all converted, 1 something is left to do (a TODO, or a new finding), 2 refused, with nothing
+    written.
 
     [bold]Examples[/bold]
 
       sqlawait convert src/
 
-      sqlawait convert src/ --write --tests --report out.html
+      sqlawait convert . --commit --tests --report conversion.html
 
       sqlawait convert src/ --write --only "/users/*"
+
+      sqlawait convert src/ --write --only app.reports --only app.users.list_users
     """
+    from sqlawait.check.progress import progress_bar
     from sqlawait.convert.apply import Refused
     from sqlawait.convert.command import Request
     from sqlawait.convert.command import convert as run
@@ -311,24 +324,22 @@ def convert(  # noqa: PLR0917  # a command line's options are its parameters
         commit=commit,
     )
     try:
-        result = run(request, typer.echo, _progress())
+        with progress_bar() as progress:
+            result = run(request, _echo, progress)
     except Refused as refused:
-        typer.echo(str(refused), err=True)
+        typer.secho(f"error: {refused}", fg="red", err=True)
         raise typer.Exit(2) from None
-    raise typer.Exit(1 if result.todos else 0)
+    raise typer.Exit(1 if result.todos or result.findings else 0)
 
 
-def _progress() -> Callable[[str, int, int], None] | None:
-    """Progress on one line of the terminal; none where the output goes to a file."""
-    if not sys.stderr.isatty():
-        return None
-
-    def show(what: str, done: int, of: int) -> None:
-        end = "\n" if done + 1 == of else ""
-        sys.stderr.write(f"\r{what} {done + 1}/{of}{end}")
-        sys.stderr.flush()
-
-    return show
+def _echo(text: str) -> None:
+    """Print; the lines of a diff in colours, on a terminal."""
+    if not sys.stdout.isatty():
+        typer.echo(text)
+        return
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for line in text.splitlines():
+        typer.secho(line, fg=colours.get(line[:1]), bold=line.startswith(("+++", "---")))
 
 
 def _set_database(url: str | None) -> None:

@@ -56,7 +56,9 @@ def test_shows(tree: Path) -> None:
     convert(Request(tree), said.append)
     assert git(tree, "status", "--porcelain") == ""
     assert "+async def read():\n" in said[0]
-    assert "1 functions become async" in said[1]
+    assert "async    1 engine, 1 function becomes async" in said[1]
+    assert "Nothing is left to do by hand." in said[1]
+    assert "sqlawait check finds nothing new in the result." in said[1]
 
 
 def test_writes(tree: Path) -> None:

@@ -6,13 +6,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from . import baseline as baselines
 from . import noqa
@@ -20,6 +16,7 @@ from .docs import page
 from .engine import Report, check_paths
 from .fixing import diff, fixed_texts
 from .formats import FORMATS, relative, statistics
+from .progress import progress_bar
 from .registry import RULES, find_rule
 from .settings import Settings, SettingsError, load, selected
 
@@ -62,7 +59,7 @@ def check(options: Options, write: Callable[[str], None] = print) -> int:
     if missing:
         print(f"error: {missing[0]} does not exist", file=sys.stderr)
         return 2
-    with _progress(options) as progress:
+    with progress_bar(quiet=options.quiet) as progress:
         report = check_paths(options.paths, settings, progress=progress)
         if options.diff:
             return _show_diff(report, options, write)
@@ -179,23 +176,6 @@ def _add_noqa(report: Report) -> int:
         _write(path, "".join(lines).removesuffix("\n"))
     print(f"added {len(report.findings)} noqa comments", file=sys.stderr)
     return 0
-
-
-@contextmanager
-def _progress(options: Options) -> Iterator[Callable[[str, int, int], None] | None]:
-    """A bar on standard error, where that is a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal or options.quiet:
-        yield None
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("reading", total=1)
-
-        def show(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=max(total, 1))
-
-        yield show
 
 
 __all__ = ["Options", "check", "rule"]

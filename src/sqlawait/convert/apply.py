@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -36,24 +37,30 @@ def write_all(files: Mapping[Path, str]) -> None:
         if path.suffix == ".py":
             compile(text, str(path), "exec", dont_inherit=True)
     staged: dict[Path, Path] = {}
-    before: dict[Path, bytes | None] = {}
+    with restored(files):
+        try:
+            for path, text in files.items():
+                staged[path] = _stage(path, text)
+            for path, temporary in staged.items():
+                temporary.replace(path)
+        finally:
+            for temporary in staged.values():
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def restored(paths: Iterable[Path]) -> Iterator[None]:
+    """Leave the files as they were when what is done to them fails."""
+    before = {path: path.read_bytes() if path.exists() else None for path in paths}
     try:
-        for path, text in files.items():
-            before[path] = path.read_bytes() if path.exists() else None
-            staged[path] = _stage(path, text)
-        for path, temporary in staged.items():
-            temporary.replace(path)
+        yield
     except BaseException:
-        for path in staged:
-            original = before[path]
-            if original is None:
+        for path, content in before.items():
+            if content is None:
                 path.unlink(missing_ok=True)
             else:
-                path.write_bytes(original)
+                path.write_bytes(content)
         raise
-    finally:
-        for temporary in staged.values():
-            temporary.unlink(missing_ok=True)
 
 
 def _stage(path: Path, text: str) -> Path:
@@ -67,16 +74,24 @@ def _stage(path: Path, text: str) -> Path:
 
 
 def commit(root: Path, files: Mapping[Path, str], message: str) -> None:
-    """Commit the files, and nothing else."""
+    """Write the files and commit them, and nothing else; when that fails, they are as they were."""
     folder = root if root.is_dir() else root.parent
-    for arguments in (["add", "--", *map(str, files)], ["commit", "-q", "-m", message, "--", *map(str, files)]):
-        done = _git(folder, *arguments)
-        if done.returncode != 0:
-            raise Refused(f"git {arguments[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+    names = [str(path) for path in files]
+    with restored(files):
+        try:
+            write_all(files)
+            for arguments in (["add", "--", *names], ["commit", "-q", "-m", message, "--", *names]):
+                done = _git(folder, *arguments)
+                if done.returncode != 0:
+                    said = done.stderr.strip() or done.stdout.strip()
+                    raise Refused(f"could not commit {message!r}: git {arguments[0]} failed: {said}")
+        except BaseException:
+            _git(folder, "reset", "-q", "--", *names)
+            raise
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603, S607  # git from PATH, no shell
 
 
-__all__ = ["Refused", "check_tree", "commit", "write_all"]
+__all__ = ["Refused", "check_tree", "commit", "restored", "write_all"]

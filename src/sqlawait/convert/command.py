@@ -12,11 +12,14 @@ from sqlawait.analysis.declarations import Function
 from sqlawait.analysis.inference import Inference
 from sqlawait.analysis.project import Progress, Project
 
-from .apply import check_tree, commit, write_all
+from .apply import Refused, check_tree, write_all
 from .conversion import Conversion, Options, Result
 from .drivers import Drivers
-from .report import as_html, as_json, as_text, unified
+from .page import as_html
+from .phases import commit_phases
+from .report import as_json, as_text, unified
 from .requirements import update_requirements
+from .verify import new_findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Request:
     write: bool = False
     force: bool = False
     commit: bool = False
+    """Write, and commit each phase."""
     tests: bool = False
     only: Sequence[str] = ()
     driver: str | None = None
@@ -41,31 +45,41 @@ def convert(request: Request, say: Callable[[str], None], progress: Progress | N
     """
     started = time.monotonic()
     root = request.root.resolve()
-    if request.write and not request.force:
+    _check(request)
+    if request.commit or (request.write and not request.force):
         check_tree(root)
     project = Project.load([root], progress=progress)
     drivers = Drivers(postgresql=request.driver) if request.driver else Drivers()
     options = Options(tests=request.tests, drivers=drivers, selected=_selected(project, request.only))
-    result = Conversion(project, options, root=root, progress=progress).run()
+    conversion = Conversion(project, options, root=root, progress=progress)
+    result = conversion.run()
     result.notes += [f"{broken.path}: {broken.reason}; it was left as it is" for broken in project.broken]
+    if result.changes:
+        texts = {path: after for path, (_, after) in result.changes.items() if path.suffix == ".py"}
+        result.findings = new_findings(project, texts, root, progress=progress)
     update_requirements(root, result, drivers)
-    seconds = time.monotonic() - started
-    files = {path: after for path, (_, after) in result.changes.items()}
-    if request.write:
-        write_all(files)
-        if request.commit and files:
-            commit(root, files, "Convert to async SQLAlchemy")
+    if request.commit:
+        committed = commit_phases(conversion, result, root)
+        if committed:
+            result.notes.append(f"committed, one a phase: {', '.join(committed)}")
+    elif request.write:
+        write_all({path: after for path, (_, after) in result.changes.items()})
     else:
         say(unified(result, root))
+    seconds = time.monotonic() - started
     if request.report is not None:
-        text = (
-            as_json(result, root, seconds)
-            if request.report.suffix == ".json"
-            else as_html(result, root, seconds)
-        )
-        write_all({request.report.resolve(): text})
+        form = as_json if request.report.suffix == ".json" else as_html
+        write_all({request.report.resolve(): form(result, root, seconds)})
     say(as_text(result, root, seconds))
     return result
+
+
+def _check(request: Request) -> None:
+    """Refuse what cannot be meant."""
+    if request.driver not in (None, "psycopg", "asyncpg"):
+        raise Refused(f"there is no driver {request.driver!r} for PostgreSQL here; take psycopg or asyncpg")
+    if request.report is not None and request.report.suffix not in (".html", ".json"):
+        raise Refused(f"{request.report.name} tells no format; name a file that ends in .html or .json")
 
 
 def _selected(project: Project, only: Sequence[str]) -> Callable[[Function], bool] | None:
@@ -74,8 +88,8 @@ def _selected(project: Project, only: Sequence[str]) -> Callable[[Function], boo
         return None
     routes = Inference(project).injection.routes
 
-    def chosen(function: Function) -> bool:
-        for each in only:
+    def chosen(function: Function, names: Sequence[str] = only) -> bool:
+        for each in names:
             if each.startswith("/") and function in routes:
                 given = routes[function].decorator.args
                 path = getattr(given[0], "value", "") if given else ""
@@ -89,6 +103,9 @@ def _selected(project: Project, only: Sequence[str]) -> Callable[[Function], boo
                 return True
         return False
 
+    unmet = [each for each in only if not any(chosen(f, [each]) for f in project.functions)]
+    if unmet:
+        raise Refused(f"--only {unmet[0]} is no route, module, function or folder of this code base")
     return chosen
 
 

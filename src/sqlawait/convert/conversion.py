@@ -13,6 +13,7 @@ from sqlawait.analysis.declarations import Binding, Class, Function, Module
 from sqlawait.analysis.inference import Inference
 from sqlawait.analysis.project import Progress, Project
 from sqlawait.analysis.types import members
+from sqlawait.check.finding import Finding
 
 from .colours import Colours, Painter
 from .context import Context, Refusal
@@ -70,8 +71,12 @@ class Result:
     """How many functions are there in both kinds."""
     lines: int = 0
     """Lines of Python that were read."""
+    tests: int = 0
+    """How many of the changed files belong to the test suite."""
     counts: Counter[str] = field(default_factory=Counter)
     """How many places were rewritten, by what they are."""
+    findings: list[Finding] = field(default_factory=list)
+    """What ``sqlawait check`` finds in the result and did not find before."""
     notes: list[str] = field(default_factory=list)
     """What else its reader should know."""
 
@@ -113,12 +118,14 @@ class Conversion:
             functions=0 if self.blocking else len([each for each in self.colours.awaited if not each.is_async]),
             twins=0 if self.blocking else len(self.colours.twins),
             lines=sum(module.source.count("\n") for module in self.project.modules.values()),
+            tests=len(self.added),
         )
         result.changes.update({path: ("", text) for path, text in self.added.items()})
         for module, context in self.contexts.items():
             after = self._finish(module, context)
             if after != module.source:
                 result.changes[module.path] = (module.source, after)
+                result.tests += module in self.skipped
             result.counts += context.counts
             result.todos += [
                 Todo(module.path, line, code, reason) for line, code, reason in sorted(context.todos)
