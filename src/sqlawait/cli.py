@@ -285,6 +285,13 @@ def convert(  # noqa: PLR0917  # a command line's options are its parameters
         str | None,
         typer.Option(help="The async driver for PostgreSQL: psycopg (version 3) or asyncpg."),
     ] = None,
+    trace: Annotated[
+        str | None,
+        typer.Option(
+            help="A command that runs the sync suite, such as 'pytest tests', to learn from it what is loaded"
+            " on access; or the file of an earlier trace."
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Write what was done, and what is left, to a file: .html or .json.")
     ] = None,
@@ -307,11 +314,15 @@ def convert(  # noqa: PLR0917  # a command line's options are its parameters
       sqlawait convert src/ --write --only "/users/*"
 
       sqlawait convert src/ --write --only app.reports --only app.users.list_users
+
+      sqlawait convert . --write --tests --trace ".venv/bin/python -m pytest"
     """
     from sqlawait.check.progress import progress_bar
     from sqlawait.convert.apply import Refused
     from sqlawait.convert.command import Request
     from sqlawait.convert.command import convert as run
+    from sqlawait.convert.tracing.run import NothingRecorded
+    from sqlawait.convert.tracing.trace import UnreadableTrace
 
     request = Request(
         path,
@@ -320,13 +331,14 @@ def convert(  # noqa: PLR0917  # a command line's options are its parameters
         only=tuple(only or ()),
         driver=driver,
         report=report,
+        trace=trace,
         force=force,
         commit=commit,
     )
     try:
         with progress_bar() as progress:
             result = run(request, _echo, progress)
-    except Refused as refused:
+    except (Refused, NothingRecorded, UnreadableTrace) as refused:
         typer.secho(f"error: {refused}", fg="red", err=True)
         raise typer.Exit(2) from None
     raise typer.Exit(1 if result.todos or result.findings else 0)

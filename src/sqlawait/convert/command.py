@@ -19,7 +19,12 @@ from .page import as_html
 from .phases import commit_phases
 from .report import as_json, as_text, unified
 from .requirements import update_requirements
+from .tracing.run import trace_suite
+from .tracing.table import as_table
+from .tracing.trace import Trace
 from .verify import new_findings
+
+TRACE_FILE = ".sqlawait-trace.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class Request:
     only: Sequence[str] = ()
     driver: str | None = None
     report: Path | None = None
+    trace: str | None = None
+    """A command that runs the suite, or the file of a trace."""
 
 
 def convert(request: Request, say: Callable[[str], None], progress: Progress | None = None) -> Result:
@@ -50,7 +57,10 @@ def convert(request: Request, say: Callable[[str], None], progress: Progress | N
         check_tree(root)
     project = Project.load([root], progress=progress)
     drivers = Drivers(postgresql=request.driver) if request.driver else Drivers()
-    options = Options(tests=request.tests, drivers=drivers, selected=_selected(project, request.only))
+    trace = _trace(request.trace, root, say) if request.trace else None
+    options = Options(
+        tests=request.tests, drivers=drivers, selected=_selected(project, request.only), trace=trace
+    )
     conversion = Conversion(project, options, root=root, progress=progress)
     result = conversion.run()
     result.notes += [f"{broken.path}: {broken.reason}; it was left as it is" for broken in project.broken]
@@ -80,6 +90,24 @@ def _check(request: Request) -> None:
         raise Refused(f"there is no driver {request.driver!r} for PostgreSQL here; take psycopg or asyncpg")
     if request.report is not None and request.report.suffix not in (".html", ".json"):
         raise Refused(f"{request.report.name} tells no format; name a file that ends in .html or .json")
+
+
+def _trace(given: str, root: Path, say: Callable[[str], None]) -> Trace:
+    """The trace in a file, or of a run of the suite, which is kept for the next time."""
+    path, root = Path(given), root if root.is_dir() else root.parent
+    if path.is_file():
+        trace = Trace.read(path)
+    else:
+        trace = trace_suite(given, root)
+        write_all({(root / TRACE_FILE): trace.as_json()})
+        say(f"traced; {root / TRACE_FILE} can be given to --trace the next time")
+    say(as_table(trace))
+    changed = trace.changed(root)
+    if changed:
+        raise Refused(
+            f"these files are not as they were when the suite was traced: {', '.join(changed)}; trace again"
+        )
+    return trace
 
 
 def _selected(project: Project, only: Sequence[str]) -> Callable[[Function], bool] | None:

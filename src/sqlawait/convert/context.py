@@ -34,6 +34,8 @@ class Context:
     """Whether the code stays sync for now: nothing is awaited."""
     counts: Counter[str] = field(default_factory=Counter)
     """How many places were rewritten, by what they are."""
+    options: dict[ast.expr, list[str]] = field(default_factory=dict)
+    """Loader options for calls of ``Query.get``, which are written anew."""
     todos: list[tuple[int, str, str]] = field(default_factory=list)
     """What was refused: line, code, reason."""
 

@@ -22,15 +22,19 @@ from .edits import Edits
 from .facts import Facts
 from .imports import add_imports, add_star, remove_unused
 from .kinds import kind_of
+from .loading.mappers import Mappers
+from .loading.plan import Plan
+from .loading.traced import Traced
+from .loading.writing import write_options, write_refreshes
 from .resources import Resource, find_resources, is_listener
 from .rewrites.awaits import make_awaitable, on_sync_engine, put_await, rewrite_wait, rewrite_with
 from .rewrites.calls import rewrite_call, rewrite_handed
 from .rewrites.definitions import annotations_of, rewrite_annotation, rewrite_definition
 from .rewrites.factories import keep_after_commit, rewrite_factory
-from .rewrites.loading import Loading
 from .rewrites.query import rewrite_query
 from .rewrites.schema import rewrite_schema
 from .rewrites.suite import BRIDGE, NAME, Suite, import_of_bridge, place_bridge
+from .tracing.trace import Trace
 from .waits import Wait
 
 Step = tuple[int, Callable[[], None], ast.AST]
@@ -46,6 +50,8 @@ class Options:
     tests: bool = False
     drivers: Drivers = field(default_factory=Drivers)
     selected: Callable[[Function], bool] | None = None
+    trace: Trace | None = None
+    """What a run of the suite loaded on access."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +112,13 @@ class Conversion:
         self.resources = find_resources(self.facts, self.colours, self.skipped)
         self.contexts: dict[Module, Context] = {}
         self.added: dict[Path, str] = {}
+        self.loads = Plan()
 
     def run(self, phase: Phase = "tests") -> Result:
         """Work out all changes up to the end of a phase, always from the code as it was read."""
         self.contexts = {}
         self.added = {}
+        self.loads = Plan()
         self.blocking = PHASES.index(phase) < PHASES.index("async")
         if phase != "drivers":
             self._rewrite(phase)
@@ -119,6 +127,7 @@ class Conversion:
             twins=0 if self.blocking else len(self.colours.twins),
             lines=sum(module.source.count("\n") for module in self.project.modules.values()),
             tests=len(self.added),
+            notes=list(dict.fromkeys(self.loads.notes)),
         )
         result.changes.update({path: ("", text) for path, text in self.added.items()})
         for module, context in self.contexts.items():
@@ -134,6 +143,8 @@ class Conversion:
 
     def _rewrite(self, phase: Phase) -> None:
         modules = [each for each in self.project.modules.values() if each.checked and each not in self.skipped]
+        if phase != "queries" and self.colours.awaited:
+            self._plan_loads()
         for number, module in enumerate(modules):
             if self.progress is not None:
                 self.progress("converting", number, len(modules))
@@ -203,9 +214,16 @@ class Conversion:
             package = (path.parent / "__init__.py") in self.project.modules
             self.added[start] = f"from {'.' if package else ''}{NAME} import *  # noqa: F403\n"
 
+    def _plan_loads(self) -> None:
+        """Load with its statement what was loaded when it was read, where that statement is known."""
+        if self.options.trace is not None:
+            Traced(self.facts, self.colours, self.loads, self.options.trace, str(self.root)).place()
+        self.loads.notes += write_options(self.loads, self.facts, self._context)
+        write_refreshes(self.loads, self.facts, self._context)
+
     def _load(self) -> None:
-        """Load what can no longer be loaded when it is read."""
-        loading = Loading(self.facts, self.colours, self.root, self.skipped)
+        """Load what can no longer be loaded when it is read, and is not loaded with a statement."""
+        loading = Mappers(self.facts, self.colours, self.root, self.skipped, self.loads)
         if self.blocking:
             for resource in self.resources.values():
                 if resource.asynchronous and isinstance(resource.call, ast.Call):

@@ -20,7 +20,7 @@ class _Edit:
     """For whole lines: the line whose block they belong to."""
 
 
-CLOSE, OPEN, REPLACE = 0, 1, 2
+EXTEND, CLOSE, OPEN, REPLACE = -1, 0, 1, 2
 INDENT = " " * 4
 
 
@@ -104,6 +104,10 @@ class Edits:
     def wrap_node(self, node: ast.expr, before: str, after: str) -> None:
         """Put ``before`` and ``after`` around an expression."""
         self.wrap(self.start(node), self.end(node), before, after)
+
+    def extend(self, end: int, text: str) -> None:
+        """Put ``text`` behind an expression, inside of whatever else is put around it."""
+        self._add(_Edit(end, end, (EXTEND, 0, len(self._edits)), text), "e")
 
     def insert_line(self, line: int, text: str, *, beside: int = 0) -> None:
         """Put whole lines above a line; ``beside`` is a line of their block, ``line`` by default."""

@@ -338,12 +338,14 @@ class _Plan:
         if chain.session is None or len(call.args) + len(call.keywords) != 1:
             raise Refusal("SAW901", "Query.get() of a stored query")
         extra = ""
+        options = list(self.context.options.get(call, ()))
         for step in chain.steps:
             if step.name == "options":
-                inner = ", ".join(self.edits.text(each) for each in step.call.args)
-                extra += f", options=[{inner}]"
+                options = [*(self.edits.text(each) for each in step.call.args), *options]
             else:
                 extra += ", populate_existing=True"
+        if options:
+            extra = f", options=[{', '.join(options)}]{extra}"
         identity = call.args[0] if call.args else call.keywords[0].value
         bare = self._bare()
         head = (

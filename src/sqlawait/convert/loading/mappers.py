@@ -20,8 +20,9 @@ from sqlawait.convert.colours import Colours
 from sqlawait.convert.context import Context
 from sqlawait.convert.edits import Edits
 from sqlawait.convert.facts import Facts
+from sqlawait.convert.rewrites.factories import append_keyword
 
-from .factories import append_keyword
+from .plan import Plan
 
 TEMPLATES = (".html", ".jinja", ".jinja2", ".j2", ".txt")
 SCHEMA_BASES = {"BaseModel", "SQLModel", "Schema", "ORMModel", "CamelModel", "GenericModel", "TypedDict"}
@@ -29,11 +30,12 @@ DEPTH = 10
 """How many levels of a tree are loaded: levels that are not there cost nothing."""
 
 
-class Loading:
-    """Finds the relationships that are read, and makes them load."""
+class Mappers:
+    """Finds the relationships that are read and not placed yet, and makes them load with every owner."""
 
-    def __init__(self, facts: Facts, colours: Colours, root: Path, skip: set[Module]) -> None:
+    def __init__(self, facts: Facts, colours: Colours, root: Path, skip: set[Module], plan: Plan) -> None:
         self.facts = facts
+        self.plan = plan
         self.colours = colours
         self.root = root
         self.skip = skip
@@ -50,10 +52,12 @@ class Loading:
                 if relationship.on_access and relationship.lazy in ("select", "True"):
                     by_name[relationship.name].append(relationship)
         named = self._in_schemas() | self._in_templates(set(by_name))
-        found: dict[int, Relationship] = {}
+        found: dict[int, Relationship] = {id(node): each for node, each in self.plan.mapped.items()}
         for name, candidates in by_name.items():
             for each in candidates:
-                if each.node is not None and (name in named or self._is_read(name, each.owner)):
+                if each.node is None or each.node in self.plan.placed:
+                    continue
+                if name in named or self._is_read(name, each.owner):
                     found[id(each.node)] = each
         self._changed = {each.node for each in found.values()}
         return list(found.values())
@@ -204,7 +208,12 @@ class Loading:
 
     def refresh_new(self, function: Function, context: Context) -> None:
         """Refresh a row that the function made and committed, where it is used afterwards."""
-        made = list(self._made(function))
+        planned = {
+            refresh.owner
+            for refresh in self.plan.refreshes
+            if self.facts.project.function_of(refresh.statement) is function
+        }
+        made = [each for each in self._made(function) if each[0] not in planned]
         if not any(self._used_after(function, name, commit) for name, commit, _ in made):
             return
         for name, commit, session in reversed(made):
@@ -308,4 +317,4 @@ def _mentions(call: ast.Call, name: str, methods: set[str]) -> bool:
     return any(isinstance(each, ast.Name) and each.id == name for arg in call.args for each in ast.walk(arg))
 
 
-__all__ = ["Loading"]
+__all__ = ["Mappers"]

@@ -1,0 +1,49 @@
+"""Where each thing that was loaded on access is loaded from now on."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from sqlawait.analysis.models import Relationship
+
+from .options import Path
+from .statements import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """``await session.refresh(owner, [names])`` above or below a statement."""
+
+    statement: ast.stmt
+    owner: str
+    """The owner as the code around names it."""
+    session: str
+    """Empty where no session is in reach: the object knows its own."""
+    below: bool = False
+
+
+@dataclass
+class Plan:
+    """Everything that the conversion will load."""
+
+    options: dict[Statement, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    refreshes: dict[Refresh, set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
+    """The relationships of each, nested ones as paths; an empty path stands for all columns."""
+    many: set[str] = field(default_factory=set)
+    """The names of relationships on those paths that are collections."""
+    placed: set[ast.AST] = field(default_factory=set)
+    """The declarations of the relationships that are dealt with here."""
+    mapped: dict[ast.AST, Relationship] = field(default_factory=dict)
+    """The relationships that can only be loaded with every owner, by their declaration."""
+    notes: list[str] = field(default_factory=list)
+    """What could not be placed as well as wished, for the report."""
+
+    def load(self, statement: Statement, path: Path) -> None:
+        """Load a path with a statement."""
+        if path not in self.options[statement]:
+            self.options[statement].append(path)
+
+
+__all__ = ["Plan", "Refresh"]
