@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
-from pydantic import BaseModel
 from sqlalchemy import (
     Column,
     ColumnElement,
@@ -34,15 +33,12 @@ from sqlalchemy.util import greenlet_spawn
 from sqlawait.backends import Backend, backend_of
 from sqlawait.bulk import BulkRows
 from sqlawait.exceptions import NotFound, ReadOnly
-from sqlawait.inserts import store
 from sqlawait.paging import OffsetPage, Page, keyset
 from sqlawait.paging import offset as offset_query
 from sqlawait.parallel import ParallelReads
-from sqlawait.shape.loading import load_for
-from sqlawait.shape.plan import entity_of
+from sqlawait.writes import change, delete_of, store, update_of
 
 T = TypeVar("T")
-S = TypeVar("S", bound=BaseModel)
 
 _BATCH = 1_000
 """Rows in one statement of a bulk insert where the database has no bulk protocol."""
@@ -136,27 +132,6 @@ class AsyncSession(ParallelReads):
         query = keyset(statement, dialect=self._backend.name, limit=limit, cursor=cursor)
         return query.page((await self.execute(query.statement)).unique().all())
 
-    async def read_page(
-        self, statement: Select[Any], schema: type[S], *, limit: int, cursor: str | None = None
-    ) -> Page[S]:
-        """One keyset page as instances of a schema, with exactly the relationships that it names loaded.
-
-        Parameters and errors are those of :meth:`page`.
-        """
-        loaded = statement.options(*load_for(entity_of(statement), schema))
-        page = await self.page(loaded, limit=limit, cursor=cursor)
-        return Page[schema].model_validate(page, from_attributes=True)  # type: ignore[valid-type]
-
-    async def json_page(
-        self, statement: Select[Any], schema: type[BaseModel], *, limit: int, cursor: str | None = None
-    ) -> Any:
-        """The JSON of one keyset page; a route declares ``response_model=Page[Schema]``.
-
-        Unlike :meth:`json_all` it loads objects, one round trip a level: the cursors need values in Python.
-        """
-        page = await self.read_page(statement, schema, limit=limit, cursor=cursor)
-        return self.json_type(page.model_dump_json(by_alias=True).encode())
-
     async def offset_page(
         self, statement: Select[T], *, limit: int, offset: int = 0, total: bool = False
     ) -> OffsetPage[T]:
@@ -197,20 +172,99 @@ class AsyncSession(ParallelReads):
             await self._load_generated(instance)
         return instance
 
-    async def update(self, instance: T, /, **values: Any) -> T:
-        """Change attributes of an object and store them.
+    @overload
+    async def update(self, target: type[T], identity: Any, /, **values: Any) -> T: ...
+
+    @overload
+    async def update(self, target: T, /, **values: Any) -> T: ...
+
+    async def update(self, target: Any, identity: Any = None, /, **values: Any) -> Any:
+        """Change attributes of an object, or of a row by its primary key, and store them.
+
+        Parameters:
+            target: an object of this session; or a mapped class, where the object need not be loaded first.
+            identity: with a class, the row's primary key (a tuple where it has several columns).
+            values: attributes by name.
+
+        Returns:
+            The object as it is stored now.
 
         Raises:
-            TypeError: the object has no such attribute.
+            TypeError: there is no such attribute.
+            NotFound: no row has this primary key.
             sqlalchemy.exc.IntegrityError: a constraint refused it.
+
+        Example::
+
+            await session.update(user, name="Ada")
+            user = await session.update(User, 5, name="Ada", logins=User.logins + 1)
         """
+        if isinstance(target, type):
+            return await self._update_row(target, identity, values)
         for name in values:
-            _attribute(type(instance), name)
+            _attribute(type(target), name)
         for name, value in values.items():
-            setattr(instance, name, value)
+            setattr(target, name, value)
+        if not await greenlet_spawn(change, self.sync_session, target):
+            await self.flush()
+        await self._load_generated(target)
+        return target
+
+    async def _update_row(self, model: type[T], identity: Any, values: dict[str, Any]) -> T:
+        names = {_attribute(model, name) for name in values}
+        mapper = _mapper(model)
         await self.flush()
-        await self._load_generated(instance)
-        return instance
+        key = _key(identity)
+        if len(key) == len(mapper.primary_key) and values:
+            statement = update_of(self.sync_session, mapper, key, names)
+            if statement is not None:
+                result = await self.execute(
+                    statement.values(values).returning(model), execution_options={"synchronize_session": False}
+                )
+                updated: T | None = result.scalar_one_or_none()
+                if updated is None:
+                    raise NotFound(f"{model.__name__} {identity}")
+                return updated
+        instance = await self.get(model, identity)
+        if instance is None:
+            raise NotFound(f"{model.__name__} {identity}")
+        return await self.update(instance, **values)
+
+    async def delete(self, instance: object, identity: Any = None) -> None:
+        """Delete an object, as SQLAlchemy does with the next flush; or a row by its primary key, at once.
+
+        Parameters:
+            instance: an object of this session; or a mapped class, where the object need not be loaded first.
+            identity: with a class, the row's primary key (a tuple where it has several columns).
+
+        Raises:
+            NotFound: no row has this primary key.
+            sqlalchemy.exc.IntegrityError: a constraint refused it.
+
+        Example::
+
+            await session.delete(user)
+            await session.delete(User, 5)
+        """
+        if not isinstance(instance, type):
+            await super().delete(instance)
+            return
+        model: type[Any] = instance
+        await self.flush()
+        mapper: Mapper[Any] = _mapper(model)
+        key = _key(identity)
+        if len(key) == len(mapper.primary_key):
+            statement = delete_of(self.sync_session, mapper, key)
+            if statement is not None:
+                deleted: Any = await self.execute(statement, execution_options={"synchronize_session": False})
+                if not deleted.rowcount:
+                    raise NotFound(f"{model.__name__} {identity}")
+                return
+        found = await self.get(model, identity)
+        if found is None:
+            raise NotFound(f"{model.__name__} {identity}")
+        await super().delete(found)
+        await self.flush()
 
     async def upsert(
         self, model: type[T], /, *, on: str | InstrumentedAttribute[Any] | Sequence[Any] = (), **values: Any
@@ -387,6 +441,13 @@ def _keys(mapper: Mapper[Any], on: Any) -> list[Column[Any]]:
     names = [on] if isinstance(on, (str, InstrumentedAttribute)) else on
     attributes = [mapper.column_attrs[name if isinstance(name, str) else name.key] for name in names]
     return [cast("Column[Any]", attribute.columns[0]) for attribute in attributes]
+
+
+def _key(identity: Any) -> tuple[Any, ...]:
+    """The values of a primary key as a tuple; empty where only SQLAlchemy knows how to read it."""
+    if isinstance(identity, dict):
+        return ()
+    return tuple(identity) if isinstance(identity, (tuple, list)) else (identity,)
 
 
 def _subject(statement: Select[Any]) -> str:

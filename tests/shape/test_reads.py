@@ -143,17 +143,22 @@ async def test_pending_changes_are_seen(shop: Database) -> None:
         assert await session.json_one(Owner, NameOut, id=2) == b'{"name":"Bob"}'
 
 
-@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=False)
-async def test_it_costs_one_round_trip_and_no_transaction(url: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("driver", ["sqlite", "postgresql", "mysql+asyncmy", "mysql+aiomysql"])
+async def test_it_costs_one_round_trip_and_no_transaction(driver: str, request: pytest.FixtureRequest) -> None:
     """Outside of a transaction the text goes to the driver alone; the session has not begun anything."""
-    async with Database(request.getfixturevalue(f"{url}_url")) as db:
+    backend, _, name = driver.partition("+")
+    url: str = request.getfixturevalue(f"{backend}_url")
+    async with Database(url.replace(backend, driver, 1) if name else url) as db:
         await db.create_all(Owner.metadata)
         async with db.session() as session:
             assert await session.json_all(Owner, OwnerOut) == b"[]"
             assert not session.in_transaction()
             pool = db.engine.pool
             assert isinstance(pool, FairPool)
-            assert pool.checkedout() == 0
+            assert (pool.checkedout(), pool.checkedin()) == (0, 1)
+            lease = await pool.take()
+            assert not db.backend.in_transaction(lease.driver)
+            await pool.give(lease)
 
 
 async def test_listeners_see_the_statement(shop: Database) -> None:
@@ -182,16 +187,16 @@ class Shouting(BaseModel):
 
 
 async def test_what_needs_python_takes_the_other_way_to_the_same_bytes(shop: Database) -> None:
-    """Computed fields, properties and recursive schemas are read through objects; explain says so."""
+    """Computed fields are made of columns, properties and recursive schemas of objects; explain says so."""
     async with shop.reader() as session:
-        for model, schema, reason in (
-            (Owner, Loud, "Loud.loud is a computed field"),
-            (Thing, Shouting, "Shouting.shout is read from Thing.shout, which is Python's"),
-            (Thing, Tree, "Tree contains itself"),
+        for model, schema, way, reason in (
+            (Owner, Loud, "columns", "Loud.loud is a computed field"),
+            (Thing, Shouting, "objects", "Shouting.shout is read from Thing.shout, which is Python's"),
+            (Thing, Tree, "objects", "Tree contains itself"),
         ):
             statement = select(model).order_by(model.id)
             explanation = await session.explain(statement, schema)
-            assert (explanation.way, explanation.reason) == ("python", reason)
+            assert (explanation.way, explanation.reason) == (way, reason)
         assert await session.json_one(Owner, Loud, id=2) == b'{"name":"Bob","loud":"BOB"}'
         assert await session.json_one(Thing, Shouting, id=1) == b'{"shout":"T1"}'
         assert await session.json_one(Thing, Tree, id=1) == b'{"id":1,"children":[]}'

@@ -11,17 +11,27 @@ import uuid
 from collections.abc import Callable, Coroutine
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    computed_field,
+    field_serializer,
+    model_validator,
+)
 from sqlalchemy import delete, insert, select, update
-from tests.shape.oracle import sent
+from tests.shape.oracle import page, sent, validated
 from tests.shape.tables import Base, Colour, Owner, Tag, Thing, tagging
 
 from sqlawait import Database
+from sqlawait.paging import Page
 
 CASES = int(os.environ.get("SQLAWAIT_SHAPE_CASES", "20"))
 
@@ -127,6 +137,38 @@ class ThingOut(BaseModel):
     title: str
 
 
+class Holder(BaseModel):
+    """All types again, carried inside of JSON."""
+
+    things: list[ThingOut]
+
+
+class Busy(BaseModel):
+    """What only Python does."""
+
+    rank: Annotated[str, BeforeValidator(lambda rank: f"no. {rank}")]
+    integer: Annotated[int | None, PlainSerializer(lambda value: [value])]
+    text: str | None = Field(None, serialization_alias="words")
+    moment: datetime | None = Field(exclude=True)
+    tags: list[TagOut] = Field(max_length=50)
+    children: list[Small] = []
+    born: datetime | None = None
+
+    @model_validator(mode="after")
+    def note_when(self) -> Busy:
+        self.born = self.moment
+        return self
+
+    @field_serializer("children")
+    def count_children(self, children: list[Small]) -> int:
+        return len(children)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def loudest(self) -> str:
+        return max((tag.label.upper() for tag in self.tags), default="-")
+
+
 class Small(BaseModel):
     rank: int
     text: str | None
@@ -179,6 +221,11 @@ def test_families_of_every_form(url: str) -> None:
     tried(url, check_families)
 
 
+def test_pages_in_every_order(url: str) -> None:
+    """Pages forward and back, by any columns, hold the rows and the cursors that pages of objects hold."""
+    tried(url, check_pages)
+
+
 def same(ours: bytes, theirs: bytes) -> None:
     """Fail with the place where two answers part."""
     place = next((n for n, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), 0)
@@ -187,15 +234,72 @@ def same(ours: bytes, theirs: bytes) -> None:
     )
 
 
+def alike(ours: list[Any], theirs: list[Any]) -> None:
+    """Fail where two lists of instances differ, in types too, or in what is set."""
+    assert repr(ours) == repr(theirs)
+    assert [one.model_fields_set for one in ours] == [one.model_fields_set for one in theirs]
+
+
 async def check_values(db: Database, data: st.DataObject) -> None:
     rows = data.draw(st.lists(things(db.dialect), min_size=1, max_size=3))
     await empty(db)
     async with db.transaction() as session:
-        await session.execute(insert(Thing), [{"id": number, **row} for number, row in enumerate(rows, 1)])
+        await session.execute(insert(Owner), [{"id": 1, "name": "o"}])
+        numbered = [{"id": number, "owner_id": 1, **row} for number, row in enumerate(rows, 1)]
+        await session.execute(insert(Thing), numbered)
     async with db.reader() as session:
         statement = select(Thing).order_by(Thing.id)
         assert (await session.explain(statement, ThingOut)).way == "json"
         same(await session.json_all(statement, ThingOut), await sent(session, statement, ThingOut))
+        alike(await session.read_all(statement, ThingOut), await validated(session, statement, ThingOut))
+        owner = select(Owner)
+        assert (await session.explain(owner, Holder)).way == "json"
+        alike(await session.read_all(owner, Holder), await validated(session, owner, Holder, Owner.things))
+
+
+SORTED_BY = [
+    Thing.rank,
+    Thing.integer,
+    Thing.text,
+    Thing.loud,
+    Thing.number,
+    Thing.price,
+    Thing.moment,
+    Thing.day,
+    Thing.hour,
+    Thing.key,
+    Thing.colour,
+    Thing.title,
+]
+
+
+async def check_pages(db: Database, data: st.DataObject) -> None:
+    rows = data.draw(st.lists(things(db.dialect), min_size=1, max_size=5))
+    order = data.draw(st.lists(st.sampled_from(SORTED_BY), max_size=2, unique_by=id))
+    turned = [column.desc() if data.draw(st.booleans()) else column for column in order]
+    limit = data.draw(st.integers(1, 3))
+    schema = data.draw(st.sampled_from([Small, Busy]))
+    await empty(db)
+    async with db.transaction() as session:
+        await session.execute(insert(Thing), [{"id": number, **row} for number, row in enumerate(rows, 1)])
+    statement = select(Thing).order_by(*turned)
+    async with db.reader() as session:
+        cursor, seen = None, 0
+        while True:
+            paths = (Thing.tags, (Thing.children, Thing.tags))
+            theirs = await page(session, statement, schema, *paths, limit=limit, cursor=cursor)
+            same(await session.json_page(statement, schema, limit=limit, cursor=cursor), theirs)
+            instances = await session.read_page(statement, schema, limit=limit, cursor=cursor)
+            same(TypeAdapter(Page[schema]).dump_json(instances, by_alias=True), theirs)  # type: ignore[valid-type]
+            seen += len(instances.items)
+            back = instances.previous
+            if back is not None:
+                expected = await page(session, statement, schema, *paths, limit=limit, cursor=back)
+                same(await session.json_page(statement, schema, limit=limit, cursor=back), expected)
+            if instances.next is None:
+                break
+            cursor = instances.next
+        assert seen == len(rows)
 
 
 async def check_families(db: Database, data: st.DataObject) -> None:
@@ -225,6 +329,9 @@ async def check_families(db: Database, data: st.DataObject) -> None:
     async with db.reader() as session:
         statement = select(Thing).order_by(Thing.rank.desc(), Thing.id).limit(4)
         same(await session.json_all(statement, Family), await sent(session, statement, Family, *family))
+        alike(await session.read_all(statement, Family), await validated(session, statement, Family, *family))
+        assert (await session.explain(statement, Busy)).way == "columns"
+        same(await session.json_all(statement, Busy), await sent(session, statement, Busy, *family))
     async with db.reader() as session:
         owners = select(Owner).where(Owner.name != "x").order_by(Owner.id)
         paths = [(Owner.things, *path) for path in family]

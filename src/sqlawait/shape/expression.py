@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import from_json
-from sqlalchemy import ColumnElement, Select, Table, case, inspect, literal_column, select
-from sqlalchemy.ext.hybrid import HybridExtensionType
+from sqlalchemy import ColumnElement, Select, case, inspect, literal_column, select
 from sqlalchemy.orm import Mapper, RelationshipProperty, aliased
 from sqlalchemy.sql import coercions, roles
-from sqlalchemy.sql.util import ClauseAdapter
 
-from sqlawait.exceptions import ConfigurationError
 from sqlawait.shape.kinds import Kind, Stored
-from sqlawait.shape.schema import Field, Leaf, NeedsPython, Nested, Node
+from sqlawait.shape.mapping import order_of, refuse_listeners, refuse_unusual, source_of
+from sqlawait.shape.schema import Field, Leaf, NeedsObjects, NeedsPython, Nested, Node
 from sqlawait.shape.writers import UNWRITABLE, Writer
 from sqlawait.shape.writers.base import Carried, Native, coalesce
 
@@ -36,17 +34,17 @@ _EXACT = {
 class Finish:
     """Finishes in Python a value that the database only carried."""
 
-    __slots__ = ("_carried", "_leaf", "_stored")
+    __slots__ = ("_decode", "_leaf", "_stored")
 
-    def __init__(self, carried: Carried, stored: Stored, leaf: Leaf) -> None:
-        self._carried = carried
+    def __init__(self, decode: Callable[[Any], Any], stored: Stored, leaf: Leaf) -> None:
+        self._decode = decode
         self._stored = stored
         self._leaf = leaf
 
     def __call__(self, json: bytes) -> bytes:
         """The value as Pydantic writes it."""
         given = from_json(json)
-        raw = None if given is None else self._carried.decode(given)
+        raw = None if given is None else self._decode(given)
         return self._leaf.write(self._stored.value(raw))
 
 
@@ -69,67 +67,57 @@ class Builder:
             NeedsPython: the schema asks for what SQL cannot give.
             ConfigurationError: the schema asks for what the mapped class has not got.
         """
+        if node.reason is not None:
+            raise NeedsPython(node.reason)
+        refuse_listeners(inspect(entity).mapper)
         parts: list[str | ColumnElement[Any]] = ["{"]
-        for number, field in enumerate(node.fields):
-            parts += [("," if number else "") + field.key, *self._field(node, field, entity)]
-        return self._joined([*parts, "}"])
-
-    def _joined(self, parts: Sequence[str | ColumnElement[Any]]) -> ColumnElement[str]:
-        """The parts as one text; constants that stand side by side become one."""
-        joined: list[ColumnElement[Any]] = []
-        constant = ""
-        for part in [*parts, None]:
-            if isinstance(part, str):
-                constant += part
-                continue
-            if constant:
-                joined.append(self.writer.text(constant))
-                constant = ""
-            if part is not None:
-                joined.append(part)
-        return self.writer.concat(joined)
+        for field in node.fields:
+            value = self._field(node, field, entity)
+            if not field.excluded:
+                parts += [("," if len(parts) > 1 else "") + field.key, *value]
+        return joined(self.writer, [*parts, "}"])
 
     def _field(self, node: Node, field: Field, entity: Any) -> list[str | ColumnElement[Any]]:
         mapper: Mapper[Any] = inspect(entity).mapper
         where = f"{node.model.__name__}.{field.name}"
-        source = _source(mapper, field, where)
+        if field.reason is not None:
+            raise NeedsPython(field.reason)
+        source = source_of(mapper, node, field)
         if source is None:
-            assert field.default is not None  # else it would have been refused
+            if field.default is None:
+                raise NeedsPython(f"{where} has a default that is made anew each time")
             return [field.default]
         if source in mapper.relationships:
-            if isinstance(field.content, Leaf):
-                raise NeedsPython(f"{where} is no schema, but {mapper.class_.__name__}.{source} a relationship")
+            if field.excluded:
+                raise NeedsPython(f"{where} is checked, but not written")
+            if not isinstance(field.content, Nested):
+                raise NeedsObjects(no_schema(where, mapper, source))
             return self._relationship(field.content, entity, mapper.relationships[source])
-        if isinstance(field.content, Nested):
+        if not isinstance(field.content, Leaf):
             raise NeedsPython(f"{where} is a schema, but {mapper.class_.__name__}.{source} no relationship")
-        return [
-            self._leaf(field.content, getattr(entity, source), where, hybrid=source not in mapper.column_attrs)
-        ]
+        value, stored = stored_of(self.writer, entity, source, where)
+        if field.excluded:
+            _refuse_checks(field.content, value, stored, where)
+            return []
+        return [self._leaf(field.content, value, stored, where)]
 
     # -- relationships
 
     def _relationship(
         self, content: Nested, entity: Any, relationship: RelationshipProperty[Any]
     ) -> list[str | ColumnElement[Any]]:
-        _refuse_unusual(relationship, inspect(entity).mapper, many=content.many)
-        target = aliased(relationship.mapper.class_)
-        join = getattr(entity, relationship.key).of_type(target)
-        rows: Select[Any] = select(inspect(target).selectable).where(join)
+        target, rows = related(relationship, entity, many=content.many)
         item = self.row(content.node, target)
         if content.many:
-            return ["[", self.writer.collect(item, _order(relationship, target), rows, entity), "]"]
+            return ["[", self.writer.collect(item, order_of(relationship, target), rows, entity), "]"]
         first = rows.with_only_columns(item).limit(literal_column("1"))
         one = first.correlate(entity).scalar_subquery()
         return [coalesce(one, self.writer.text("null") if content.nullable else self._unwritable())]
 
     # -- values
 
-    def _leaf(self, leaf: Leaf, attribute: Any, where: str, *, hybrid: bool) -> ColumnElement[Any]:
-        value: ColumnElement[Any] = coercions.expect(roles.ColumnArgumentRole, attribute)
-        stored = Stored(value.type, self.writer.dialect)
-        if hybrid and stored.kind in {Kind.FLOAT, Kind.DECIMAL, Kind.OTHER}:
-            raise NeedsPython(f"{where} is computed, and Python may compute another {stored.kind}")
-        if stored.kind is Kind.ENUM and stored.plain:
+    def _leaf(self, leaf: Leaf, value: Any, stored: Stored, where: str) -> ColumnElement[Any]:
+        if stored.kind is Kind.ENUM and stored.plain and leaf.plain is not None:
             known = self._labels(leaf, value, stored)
             return case(*known, (value.is_(None), self._absent(leaf, stored)), else_=self._unwritable())
         native, when = self._native(leaf, value, stored)
@@ -170,21 +158,21 @@ class Builder:
 
     def _carried(self, leaf: Leaf, value: Any, stored: Stored, where: str) -> ColumnElement[Any]:
         """The value for Python to finish; a sign where it cannot even be carried."""
-        carried = self.writer.carried(value, stored)
-        if carried is None:
-            raise NeedsPython(f"{where} is of a type that only the driver can read: {stored.type!r}")
-        self.finishes.append(Finish(carried, stored, leaf))
-        token = self._token(carried.json)
+        carried = carried_of(self.writer, value, stored, where)
+        token = self._token(carried.json, Finish(carried.decode, stored, leaf))
         return token if carried.when is None else case((carried.when, token), else_=self._unwritable())
 
     def _absent(self, leaf: Leaf, stored: Stored) -> ColumnElement[Any]:
-        """What stands for NULL."""
+        """What stands for NULL. A validator may answer differently each time, so it is asked each time."""
+        if leaf.plain is None or not stored.plain:
+            return self._token(self.writer.text("null"), Finish(str, stored, leaf))
         try:
             return self.writer.text(leaf.write(stored.value(None)).decode())
-        except Exception:  # noqa: BLE001 - whatever a type or a validator raises is raised when a NULL comes
+        except ValidationError:  # so it is when a NULL comes
             return self._unwritable()
 
-    def _token(self, json: ColumnElement[Any]) -> ColumnElement[Any]:
+    def _token(self, json: ColumnElement[Any], finish: Finish) -> ColumnElement[Any]:
+        self.finishes.append(finish)
         number = f"{len(self.finishes) - 1}:"
         mark = self.writer.mark()
         return self.writer.concat([mark, self.writer.text(number), json, mark])
@@ -193,62 +181,66 @@ class Builder:
         return self.writer.text(UNWRITABLE.decode())
 
 
-def _source(mapper: Mapper[Any], field: Field, where: str) -> str | None:
-    """The mapped attribute that a field is read from; None where it has its default."""
-    name = mapper.class_.__name__
-    for source in field.sources:
-        if source in mapper.relationships:
-            return source
-        if source in mapper.column_attrs:
-            _refuse_overridden(mapper, source, where)
-            return source
-        descriptor = mapper.all_orm_descriptors.get(source)
-        if descriptor is not None and descriptor.extension_type is HybridExtensionType.HYBRID_PROPERTY:
-            return source
-        if hasattr(mapper.class_, source):
-            raise NeedsPython(f"{where} is read from {name}.{source}, which is Python's")
-    if field.required:
-        raise ConfigurationError(
-            f"{where} is read from {name}.{field.sources[0]}, which does not exist;"
-            " map it, give the field a default, or take it out of the schema"
-        )
-    if field.default is None:
-        raise NeedsPython(f"{where} has a default that is made anew each time")
-    return None
+def joined(writer: Writer, parts: Sequence[str | ColumnElement[Any]]) -> ColumnElement[str]:
+    """The parts as one text; constants that stand side by side become one."""
+    texts: list[ColumnElement[Any]] = []
+    constant = ""
+    for part in [*parts, None]:
+        if isinstance(part, str):
+            constant += part
+            continue
+        if constant:
+            texts.append(writer.text(constant))
+            constant = ""
+        if part is not None:
+            texts.append(part)
+    return writer.concat(texts)
 
 
-def _refuse_overridden(mapper: Mapper[Any], source: str, where: str) -> None:
-    for child in mapper.self_and_descendants:
-        if source not in child.column_attrs:
-            raise NeedsPython(f"{where} is read from {child.class_.__name__}.{source}, which is Python's")
+def related(relationship: RelationshipProperty[Any], entity: Any, *, many: bool) -> tuple[Any, Select[Any]]:
+    """An alias of a relationship's other side, and the select of its rows for one of this side."""
+    refuse_unusual(relationship, inspect(entity).mapper, many=many)
+    target = aliased(relationship.mapper.class_)
+    join = getattr(entity, relationship.key).of_type(target)
+    return target, select(inspect(target).selectable).where(join)
 
 
-def _refuse_unusual(relationship: RelationshipProperty[Any], parent: Mapper[Any], *, many: bool) -> None:
-    name = f"{relationship.parent.class_.__name__}.{relationship.key}"
-    if bool(relationship.uselist) is not many:
-        raise NeedsPython(f"{name} is {'one row' if many else 'a list'}, the schema asks for the other")
-    if many and relationship.collection_class not in {None, list}:
-        raise NeedsPython(f"{name} is collected in something else than a list")
-    if not inspect(relationship.entity).is_mapper:
-        raise NeedsPython(f"{name} leads to an alias")
-    if not isinstance(parent.selectable, Table):
-        raise NeedsPython(f"{parent.class_.__name__} is mapped to several tables")
-    secondary = relationship.secondary
-    if secondary is not None and not (isinstance(secondary, Table) and len(secondary.primary_key)):
-        raise NeedsPython(f"{name} goes through a table without primary key, which may hold a row twice")
+def stored_of(writer: Writer, entity: Any, source: str, where: str) -> tuple[ColumnElement[Any], Stored]:
+    """A mapped attribute as SQL, and how its values are kept.
+
+    Raises:
+        NeedsObjects: Python may compute another value than the database.
+    """
+    value: ColumnElement[Any] = coercions.expect(roles.ColumnArgumentRole, getattr(entity, source))
+    stored = Stored(value.type, writer.dialect)
+    hybrid = source not in inspect(entity).mapper.column_attrs
+    if hybrid and stored.kind in {Kind.FLOAT, Kind.DECIMAL, Kind.OTHER}:
+        raise NeedsObjects(f"{where} is computed, and Python may compute another {stored.kind}")
+    return value, stored
 
 
-def _order(relationship: RelationshipProperty[Any], target: Any) -> list[Any]:
-    """The relationship's own order, and the primary key among equals, so that the answer is always the same."""
-    selectable = inspect(target).selectable
-    adapter = ClauseAdapter(selectable)
-    given = list(relationship.order_by) if relationship.order_by else []
-    for clause in given:
-        for column in clause._from_objects:
-            if not relationship.mapper.persist_selectable.is_derived_from(column):
-                raise NeedsPython(f"{relationship} is ordered by another table")
-    key = relationship.mapper.primary_key
-    return [adapter.traverse(clause) for clause in [*given, *key]]
+def carried_of(writer: Writer, value: ColumnElement[Any], stored: Stored, where: str) -> Carried:
+    """The value carried to Python inside of a text.
+
+    Raises:
+        NeedsPython: it cannot be.
+    """
+    carried = None if stored.expressed else writer.carried(value, stored)
+    if carried is None:
+        raise NeedsPython(f"{where} is of a type that only the driver can read: {stored.type!r}")
+    return carried
 
 
-__all__ = ["Builder", "Finish"]
+def no_schema(where: str, mapper: Mapper[Any], source: str) -> str:
+    """What is wrong with a field that would hold the objects of a relationship themselves."""
+    return f"{where} is no schema, but {mapper.class_.__name__}.{source} a relationship"
+
+
+def _refuse_checks(leaf: Leaf, value: ColumnElement[Any], stored: Stored, where: str) -> None:
+    """Refuse to leave a value out that the schema might not have let pass."""
+    never_null = leaf.nullable or getattr(value, "nullable", True) is False
+    if not never_null or not stored.plain or leaf.bounds or leaf.plain not in {_EXACT.get(stored.kind), "any"}:
+        raise NeedsPython(f"{where} is checked, but not written")
+
+
+__all__ = ["Builder", "Finish", "carried_of", "joined", "no_schema", "related", "stored_of"]

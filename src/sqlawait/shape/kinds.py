@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import types
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+Processor = Callable[[Any], Any]
 
 
 class Kind(StrEnum):
@@ -50,11 +54,12 @@ class Stored:
     Attributes:
         kind: the Python type of a plain value.
         type: the type as the dialect has it, beneath any decorator.
-        plain: False where Python code of the type's own has a say in each value.
+        plain: False where code of the type's own has a say in each value, in Python or in SQL.
+        expressed: whether it has a say in SQL: such a column cannot be read inside of an expression.
         processor: makes the Python value of the driver's, or None.
     """
 
-    __slots__ = ("kind", "plain", "processor", "type")
+    __slots__ = ("expressed", "kind", "plain", "processor", "type")
 
     def __init__(self, declared: TypeEngine[Any], dialect: Dialect) -> None:
         impl: TypeEngine[Any] = declared.dialect_impl(dialect)
@@ -64,7 +69,7 @@ class Stored:
             impl = impl.impl_instance.dialect_impl(dialect)
         self.type = impl
         self.kind = next((kind for generic, kind in _KINDS if isinstance(impl, generic)), Kind.OTHER)
-        self.processor = declared.dialect_impl(dialect).result_processor(dialect, _code(impl, dialect))
+        self.processor = _processor(declared, impl, dialect)
         if self.kind in {Kind.DECIMAL, Kind.FLOAT}:
             decimal = bool(getattr(impl, "asdecimal", False))
             if decimal and self.kind is Kind.FLOAT:
@@ -73,7 +78,8 @@ class Stored:
                 self.kind = Kind.FLOAT
         if self.kind is Kind.UUID and not getattr(impl, "as_uuid", True):
             self.plain = False
-        if self.kind is Kind.OTHER:
+        self.expressed = declared._has_column_expression
+        if self.kind is Kind.OTHER or self.expressed:
             self.plain = False
 
     @property
@@ -86,11 +92,30 @@ class Stored:
         return given if self.processor is None else self.processor(given)
 
 
-def _code(impl: TypeEngine[Any], dialect: Dialect) -> object:
-    """PostgreSQL's number of the type, which SQLAlchemy looks at where a column is a number."""
-    if dialect.name != "postgresql":
+def _processor(declared: TypeEngine[Any], impl: TypeEngine[Any], dialect: Dialect) -> Processor | None:
+    """What SQLAlchemy does to each value.
+
+    For numbers on PostgreSQL it goes by the type of what the statement gives, which here is known only by the
+    value itself: ``func.sum()`` of integers may be declared as one type and come as another.
+    """
+    own = declared.dialect_impl(dialect)
+    if dialect.name != "postgresql" or not isinstance(impl, (types.Numeric, types.Float)):
+        return own.result_processor(dialect, None)
+    usual = 701 if isinstance(impl, types.Float) else 1700
+    made = {kind: own.result_processor(dialect, code) for kind, code in _CODES.items()}
+    otherwise = own.result_processor(dialect, usual)
+    if otherwise is None and not any(made.values()):
         return None
-    return 701 if isinstance(impl, types.Float) else 1700
+
+    def process(value: Any) -> Any:
+        processor = made.get(type(value), otherwise)
+        return value if processor is None else processor(value)
+
+    return process
 
 
-__all__ = ["Kind", "Stored"]
+_CODES: dict[type, int] = {float: 701, Decimal: 1700, int: 20}
+"""PostgreSQL's number of the type that asyncpg gives as a Python type."""
+
+
+__all__ = ["Kind", "Processor", "Stored"]

@@ -19,13 +19,13 @@ from sqlalchemy.util import greenlet_spawn
 from sqlawait.pool import FairPool, Lease
 from sqlawait.shape.plan import Plan
 
-Texts = list[Any]
+Rows = Sequence[Any]
 
 
 async def fetch(
     session: AsyncSession, bind: Engine | Connection, plan: Plan, arguments: Sequence[Any]
-) -> Texts:
-    """Run a plan's statement; gives the one column of its rows."""
+) -> Rows | None:
+    """Run a plan's statement; gives its rows, or None where only objects are what the session would read."""
     if isinstance(bind, Engine) and not plan.locks and _is_untouched(session):
         run = _direct(bind)
         if run is not None:
@@ -33,12 +33,21 @@ async def fetch(
     sync = session.sync_session
     if sync.autoflush and not sync._is_clean():
         await session.flush()
+    if intercepts(sync):
+        return None
     connection = await session.connection()
-    result = await connection.exec_driver_sql(plan.sql, tuple(arguments))
-    return [row[0] for row in result]
+    assert connection.sync_connection is not None  # it is started
+    if connection.sync_connection.get_execution_options().get("schema_translate_map"):
+        return None
+    return (await connection.exec_driver_sql(plan.sql, tuple(arguments))).all()
 
 
-Run = Callable[[Any, str, Sequence[Any]], Awaitable[Texts]]
+Run = Callable[[Any, str, Sequence[Any]], Awaitable[Rows]]
+
+
+def intercepts(sync: Session) -> bool:
+    """Whether somebody may change the statements of a session, such as a filter of rows by tenant."""
+    return not all(map(_is_ours, sync.dispatch.do_orm_execute))
 
 
 def _is_untouched(session: AsyncSession) -> bool:
@@ -51,7 +60,7 @@ def _is_untouched(session: AsyncSession) -> bool:
             sync = _samples[kind] = kind()
     elif sync._transaction is not None or not sync._is_clean():
         return False
-    return all(map(_is_ours, sync.dispatch.do_orm_execute))
+    return not intercepts(sync)
 
 
 _samples: dict[type[Session], Session] = {}
@@ -81,27 +90,34 @@ def _run_for(engine: Engine) -> Run | None:
     dialect = engine.dialect
     options = engine.get_execution_options()
     level = options.get("isolation_level", dialect.default_isolation_level)
-    alone = {"AUTOCOMMIT", "READ COMMITTED", *(["SERIALIZABLE"] if dialect.name == "sqlite" else [])}
-    if level not in alone or options.keys() & _CHANGING:
+    alone = {"AUTOCOMMIT", "READ COMMITTED"} | _ALONE.get(dialect.name, set())
+    asked = str(options.get("sqlawait_transaction", ""))  # of MySQL's next transaction
+    if level not in alone or options.keys() & _CHANGING or any(word in asked for word in _STRICTER):
         return None
     return _RUNS.get(dialect.driver)
+
+
+_ALONE = {"sqlite": {"SERIALIZABLE"}, "mysql": {"REPEATABLE READ"}, "mariadb": {"REPEATABLE READ"}}
+"""Levels at which one statement sees the same in a transaction as on its own."""
+
+_STRICTER = ("SERIALIZABLE", "UNCOMMITTED")
 
 
 _CHANGING = {"schema_translate_map", "postgresql_readonly", "postgresql_deferrable"}
 
 
-async def _leased(engine: Engine, run: Run, sql: str, arguments: Sequence[Any]) -> Texts:
+async def _leased(engine: Engine, run: Run, sql: str, arguments: Sequence[Any]) -> Rows:
     pool = engine.pool
     assert isinstance(pool, FairPool)
     lease = await pool.take()
     try:
         pool.start(lease)
-        texts = await run(lease.driver, sql, arguments)
+        rows = await run(lease.driver, sql, arguments)
     except BaseException as error:
         await _failed(engine, pool, lease, error)
         raise
     await pool.give(lease)
-    return texts
+    return rows
 
 
 async def _failed(engine: Engine, pool: FairPool, lease: Lease, error: BaseException) -> None:
@@ -124,15 +140,26 @@ async def _failed(engine: Engine, pool: FairPool, lease: Lease, error: BaseExcep
         await pool.give(lease, broken=broken)
 
 
-async def _asyncpg(driver: Any, sql: str, arguments: Sequence[Any]) -> Texts:
-    return [row[0] for row in await driver.fetch(sql, *arguments)]
+async def _asyncpg(driver: Any, sql: str, arguments: Sequence[Any]) -> Rows:
+    rows: Rows = await driver.fetch(sql, *arguments)
+    return rows
 
 
-async def _aiosqlite(driver: Any, sql: str, arguments: Sequence[Any]) -> Texts:
-    return [row[0] for row in await driver.execute_fetchall(sql, arguments)]
+async def _aiosqlite(driver: Any, sql: str, arguments: Sequence[Any]) -> Rows:
+    rows: Rows = await driver.execute_fetchall(sql, arguments)
+    return rows
 
 
-_RUNS: dict[str, Run] = {"asyncpg": _asyncpg, "aiosqlite": _aiosqlite}
+async def _mysql(driver: Any, sql: str, arguments: Sequence[Any]) -> Rows:
+    """A SELECT opens a transaction there; the ROLLBACK that ends it goes with it, in the same round trip."""
+    async with driver.cursor() as cursor:
+        await cursor.execute(f"{sql}; ROLLBACK", tuple(arguments))
+        rows: Rows = await cursor.fetchall()
+        await cursor.nextset()
+    return rows
+
+
+_RUNS: dict[str, Run] = {"asyncpg": _asyncpg, "aiosqlite": _aiosqlite, "asyncmy": _mysql, "aiomysql": _mysql}
 
 
 def _is_ours(listener: Any) -> bool:
@@ -140,4 +167,4 @@ def _is_ours(listener: Any) -> bool:
     return str(getattr(listener, "__module__", "")).startswith("sqlawait.")
 
 
-__all__ = ["fetch"]
+__all__ = ["fetch", "intercepts"]

@@ -8,9 +8,11 @@ from typing import Any, get_args
 from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import inspect
-from sqlalchemy.orm import Mapper, load_only, selectinload
+from sqlalchemy.orm import Mapper, lazyload, load_only, selectin_polymorphic, selectinload, undefer
 from sqlalchemy.orm.interfaces import ORMOption
 
+from sqlawait.exceptions import ConfigurationError
+from sqlawait.shape.mapping import refuse_listeners, source_of
 from sqlawait.shape.schema import NeedsPython, Node, read
 
 
@@ -30,37 +32,55 @@ def load_for(model: type[Any], schema: type[BaseModel]) -> list[ORMOption]:
 
 def _options(entity: Any, schema: type[BaseModel], above: tuple[type, ...]) -> Iterator[Any]:
     mapper: Mapper[Any] = inspect(entity).mapper
-    only = _columns(mapper, schema)
-    if only:
-        yield load_only(*(getattr(entity, name) for name in only))
+    yield from _columns(entity, mapper, schema)
+    named = set()
     for name, field in schema.model_fields.items():
         nested = next(_schemas(field.annotation), None)
         source = next((source for source in _sources(name, field) if source in mapper.relationships), None)
-        if nested is None or source is None:
+        if source is None or mapper.relationships[source].lazy in {"dynamic", "write_only"}:
             continue
+        named.add(source)
         attribute = getattr(entity, source)
-        if nested is schema or nested in above:
+        if nested is None:
+            yield selectinload(attribute)
+        elif nested is schema or nested in above:
             # A schema that contains itself: all the levels that there are.
             yield selectinload(attribute, recursion_depth=-1)
         else:
             below = _options(mapper.relationships[source].mapper.class_, nested, (*above, schema))
             yield selectinload(attribute).options(*below)
+    for relationship in mapper.relationships:
+        if relationship.key not in named and relationship.lazy in _EAGER:
+            yield lazyload(getattr(entity, relationship.key))
 
 
-def _columns(mapper: Mapper[Any], schema: type[BaseModel]) -> list[str]:
-    """The columns that the schema names; none where it may look at others through Python."""
+_EAGER = {"joined", "selectin", "subquery", "immediate", False}
+
+
+def _columns(entity: Any, mapper: Mapper[Any], schema: type[BaseModel]) -> Iterator[Any]:
+    """The columns that the schema names; all where it may look at others through Python."""
     try:
+        refuse_listeners(mapper)
         node: Node = read(schema)
-    except NeedsPython:
-        return []
-    names: list[str] = []
-    for field in node.fields:
-        for source in field.sources:
-            if source in mapper.column_attrs:
-                names.append(source)
-            elif hasattr(mapper.class_, source) and source not in mapper.relationships:
-                return []
-    return names
+        sources = {source_of(mapper, node, field) for field in node.fields}
+        if sources <= {None, *mapper.column_attrs.keys(), *mapper.relationships.keys()}:
+            names = [name for name in sources if name is not None and name in mapper.column_attrs]
+            if names:
+                yield load_only(*(getattr(entity, name) for name in names))
+            return
+    except (NeedsPython, ConfigurationError):  # what is wrong is said where the object is validated
+        pass
+    asked = {source for name, field in schema.model_fields.items() for source in _sources(name, field)}
+    for attribute in mapper.column_attrs:
+        if attribute.deferred and attribute.key in asked:
+            yield undefer(getattr(entity, attribute.key))
+    below = [
+        child.class_
+        for child in mapper.self_and_descendants
+        if any(name in child.attrs and name not in mapper.attrs for name in asked)
+    ]
+    if below:
+        yield selectin_polymorphic(entity, below)
 
 
 def _schemas(annotation: Any) -> Iterator[type[BaseModel]]:

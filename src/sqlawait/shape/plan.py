@@ -4,36 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 from weakref import WeakKeyDictionary
 
-from pydantic import BaseModel
-from sqlalchemy import BindParameter, Select, inspect
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import BindParameter, Select, inspect, literal_column
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import ArgumentError, NoInspectionAvailable
 from sqlalchemy.orm import LoaderCriteriaOption
 from sqlalchemy.orm.strategy_options import _AbstractLoad
 
 from sqlawait.exceptions import ConfigurationError
+from sqlawait.shape.columns import ColumnsBuilder, Level, Unwritten
 from sqlawait.shape.expression import Builder, Finish
-from sqlawait.shape.schema import NeedsPython, read
+from sqlawait.shape.kinds import Processor, Stored
+from sqlawait.shape.schema import NeedsObjects, NeedsPython, Node, read
 from sqlawait.shape.writers import MARK, UNWRITABLE, Writer, writer_of
 
-Amount = Literal["one", "all"]
+Amount = Literal["one", "all", "page", "rows", "placed rows"]
+"""What is wanted: the JSON of one row, of all as one list, of each with the values that say where it stands;
+or the values of which Pydantic makes instances, without or with the latter."""
+
+Way = Literal["json", "columns", "objects"]
+"""Who makes the answer: the database; Pydantic of one statement's columns; Pydantic of objects."""
 
 _TOKEN = re.compile(rb"\x01(\d+):([^\x01]*)\x01")
 _CACHED = 500
+_NOTHING = Level((), ())
 
 _UNBOUNDED = {
     # An aggregate of children is cut off in silence at this length; its default is 1 MB, or even 1 kB.
     True: ("SET STATEMENT group_concat_max_len=1073741824 FOR SELECT", "SELECT"),
     False: ("SELECT /*+ SET_VAR(group_concat_max_len=1073741824) */", "SELECT"),
 }
-
-
-class Unwritten(Exception):
-    """A value came that the database can neither write nor carry."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,17 +62,28 @@ class Plan:
     """How a statement and a schema are read.
 
     Attributes:
-        reason: why the schema takes the way through Python; None where the database writes the JSON.
-        sql: the text of the one statement.
+        way: who makes the answer.
+        reason: why it is not the database; None where it is.
+        sql: the text of the one statement; empty where objects are loaded.
+        slots: where its values come from.
+        finishes: what is left for Python to do to the JSON.
+        level: how a row becomes what Pydantic validates, where it does.
+        keys: what makes the values behind the row's own, for a page.
+        width: how many values are the row's own.
+        joined: whether one text holds all rows.
         locks: whether the statement locks rows.
     """
 
+    way: Way
     reason: str | None
-    sql: str
-    slots: tuple[Slot, ...]
-    finishes: tuple[Finish, ...]
-    joined: bool
-    locks: bool
+    sql: str = ""
+    slots: tuple[Slot, ...] = ()
+    finishes: tuple[Finish, ...] = ()
+    level: Level = _NOTHING
+    keys: tuple[Processor | None, ...] = ()
+    width: int = 1
+    joined: bool = False
+    locks: bool = False
 
     def arguments(self, binds: Sequence[BindParameter[Any]], given: Mapping[str, Any]) -> list[Any]:
         """The values for the driver, in the statement's order."""
@@ -86,23 +101,23 @@ class Plan:
             values.append(value if slot.processor is None else slot.processor(value))
         return values
 
-    def rows(self, texts: Sequence[str | None]) -> list[bytes]:
+    def texts(self, rows: Sequence[Any]) -> list[bytes]:
         """The JSON of each row.
 
         Raises:
-            Unwritten: the other way has to be taken.
-            pydantic.ValidationError: the schema refuses a value.
+            Unwritten: another way has to be taken.
         """
-        return [self._finished(text) for text in texts]
+        return [self.text(row) for row in rows]
 
-    def list(self, texts: Sequence[str | None]) -> bytes:
-        """The JSON of all rows as a list; raises as :meth:`rows` does."""
+    def list(self, rows: Sequence[Any]) -> bytes:
+        """The JSON of all rows as a list; raises as :meth:`texts` does."""
         if self.joined:
-            (text,) = texts
-            return self._finished(text)
-        return b"[" + b",".join(self.rows(texts)) + b"]"
+            return self.text(rows[0])
+        return b"[" + b",".join(self.texts(rows)) + b"]"
 
-    def _finished(self, text: str | None) -> bytes:
+    def text(self, row: Any) -> bytes:
+        """The JSON of a row; raises as :meth:`texts` does."""
+        text: str | None = row[0]
         if text is None:
             raise Unwritten
         body = text.encode()
@@ -110,7 +125,19 @@ class Plan:
             return body
         if UNWRITABLE in body:
             raise Unwritten
-        return _TOKEN.sub(lambda token: self.finishes[int(token[1])](token[2]), body)
+        try:
+            return _TOKEN.sub(lambda token: self.finishes[int(token[1])](token[2]), body)
+        except ValidationError:
+            raise Unwritten from None  # the whole schema then says it better than one value's
+
+    def values(self, rows: Sequence[Any]) -> list[dict[str, Any]]:  # type: ignore[valid-type]  # list() is above
+        """What Pydantic validates of each row; raises as :meth:`texts` does."""
+        return [self.level.values(row) for row in rows]
+
+    def placed(self, row: Any) -> tuple[Any, ...]:
+        """A row and the values that say where it stands, as a page wants them."""
+        behind = zip(self.keys, row[self.width :], strict=True)
+        return row, *(value if read is None else read(value) for read, value in behind)
 
 
 class Plans:
@@ -168,37 +195,89 @@ def make(
     binds: Sequence[BindParameter[Any]],
 ) -> Plan:
     """Make the plan of a statement and a schema."""
-    entity = entity_of(statement)
-    _refuse_unknown_options(statement)
+    placed = amount in {"page", "placed rows"}
+    entity = entity_of(statement, placed=placed)
+    keys = tuple(statement._raw_columns[1:]) if placed else ()
+    refuse_options(statement)
+    reason: str | None = None
     try:
-        builder = Builder(_writer(dialect))
-        shaped, joined = _shape(statement, schema, amount, entity, builder)
-    except NeedsPython as reason:
-        locks = statement._for_update_arg is not None
-        return Plan(str(reason), "", (), (), joined=False, locks=locks)
-    compiled = shaped.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+        writer = _writer(dialect)
+        node = read(schema)
+        _refuse_grouped(statement)
+        if amount not in {"rows", "placed rows"}:
+            try:
+                return _written(statement, node, amount, _Parts(entity, keys, writer, binds))
+            except NeedsObjects:
+                raise
+            except NeedsPython as needs:
+                reason = str(needs)
+        return _carried(statement, node, reason, _Parts(entity, keys, writer, binds))
+    except NeedsObjects as needs:
+        return Plan("objects", str(needs), locks=statement._for_update_arg is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a plan is made of, besides the statement and the schema."""
+
+    entity: Any
+    keys: tuple[Any, ...]
+    writer: Writer
+    binds: Sequence[BindParameter[Any]]
+
+
+def _written(statement: Select[Any], node: Node, amount: Amount, parts: _Parts) -> Plan:
+    """The plan by which the database writes the JSON."""
+    builder = Builder(parts.writer)
+    json = builder.row(node, parts.entity)
+    shaped = _only(statement, [json.label("json"), *parts.keys])
+    gathered = parts.writer.gather(shaped) if amount == "all" and statement._for_update_arg is None else None
+    joined = gathered is not None
+    plan = _compiled("json", shaped if gathered is None else gathered, parts)
+    return replace(plan, finishes=tuple(builder.finishes), joined=joined, locks=_locks(statement))
+
+
+def _carried(statement: Select[Any], node: Node, reason: str | None, parts: _Parts) -> Plan:
+    """The plan by which the database gives values, and Pydantic makes the rest of them."""
+    columns, level = ColumnsBuilder(parts.writer).row(node, parts.entity)
+    columns = columns or [literal_column("1")]
+    plan = _compiled("columns", _only(statement, [*columns, *parts.keys]), parts)
+    return replace(plan, reason=reason, level=level, width=len(columns), locks=_locks(statement))
+
+
+def _only(statement: Select[Any], columns: Sequence[Any]) -> Select[Any]:
+    only = statement.with_only_columns(*columns, maintain_column_froms=True)
+    only._with_options = ()  # those left only say how to load objects
+    return only
+
+
+def _locks(statement: Select[Any]) -> bool:
+    return statement._for_update_arg is not None
+
+
+def _compiled(way: Way, statement: Select[Any], parts: _Parts) -> Plan:
+    dialect = parts.writer.dialect
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     sql = str(compiled)
     if dialect.name in {"mysql", "mariadb"}:
         unbounded, select = _UNBOUNDED[bool(getattr(dialect, "is_mariadb", False))]
         sql = sql.replace(select, unbounded, 1)
-    return Plan(
-        reason=None,
-        sql=sql,
-        slots=tuple(_slots(compiled, binds)),
-        finishes=tuple(builder.finishes),
-        joined=joined,
-        locks=statement._for_update_arg is not None,
-    )
+    keys = tuple(Stored(key.type, dialect).processor for key in parts.keys)
+    return Plan(way, None, sql=sql, slots=tuple(_slots(compiled, parts.binds)), keys=keys)
 
 
-def entity_of(statement: Select[Any]) -> Any:
+def entity_of(statement: Select[Any], *, placed: bool = False) -> Any:
     """The one mapped class, or alias of one, that a statement selects.
+
+    Parameters:
+        statement: a select.
+        placed: what says where each row stands follows the class.
 
     Raises:
         ConfigurationError: it selects something else.
     """
     described: Any = getattr(statement, "column_descriptions", ())
-    if len(described) == 1:
+    if len(described) == 1 or (described and placed):
         selected = described[0]["expr"]
         try:
             inspected = inspect(selected)
@@ -212,28 +291,25 @@ def entity_of(statement: Select[Any]) -> Any:
 def _writer(dialect: Dialect) -> Writer:
     writer = writer_of(dialect)
     if writer is None:
-        raise NeedsPython(f"no JSON is written on {dialect.name}")
+        raise NeedsObjects(f"no JSON is written on {dialect.name}")
     return writer
 
 
-def _shape(
-    statement: Select[Any], schema: type[BaseModel], amount: Amount, entity: Any, builder: Builder
-) -> tuple[Select[Any], bool]:
-    """The statement that gives the JSON, and whether it gives one text for all rows."""
+def _refuse_grouped(statement: Select[Any]) -> None:
     if statement._distinct or statement._distinct_on:
-        raise NeedsPython("the statement is DISTINCT, which the database would judge by the JSON")
+        raise NeedsObjects("the statement is DISTINCT, and would be judged by what the schema names")
     if statement._group_by_clauses or statement._having_criteria:
-        raise NeedsPython("the statement groups its rows")
+        raise NeedsObjects("the statement groups its rows")
     if any(isinstance(option, LoaderCriteriaOption) for option in statement._with_options):
-        raise NeedsPython("the statement has with_loader_criteria(), which may follow relationships")
-    json = builder.row(read(schema), entity)
-    shaped = statement.with_only_columns(json.label("json"), maintain_column_froms=True)
-    shaped._with_options = ()  # those left only say how to load objects
-    gathered = builder.writer.gather(shaped) if amount == "all" and statement._for_update_arg is None else None
-    return (shaped, False) if gathered is None else (gathered, True)
+        raise NeedsObjects("the statement has with_loader_criteria(), which may follow relationships")
 
 
-def _refuse_unknown_options(statement: Select[Any]) -> None:
+def refuse_options(statement: Select[Any]) -> None:
+    """Refuse options that would change the answer, and that no plan can follow.
+
+    Raises:
+        ConfigurationError: there is such an option.
+    """
     for option in statement._with_options:
         if isinstance(option, LoaderCriteriaOption):
             continue
@@ -242,10 +318,17 @@ def _refuse_unknown_options(statement: Select[Any]) -> None:
                 f"a shaped read cannot honour the option {option!r}; take it off the statement"
             )
         for element in getattr(option, "context", ()):
-            if getattr(element, "_extra_criteria", ()) or "eager_from_alias" in element.local_opts:
+            strategy = dict(element.strategy)
+            if (
+                getattr(element, "_extra_criteria", ())
+                or "eager_from_alias" in element.local_opts
+                or strategy.get("lazy") == "noload"
+                or "query_expression" in strategy
+            ):
                 raise ConfigurationError(
-                    "a shaped read cannot honour contains_eager() or a loader option with and_();"
-                    " load objects instead, or give the relationship its own primaryjoin"
+                    "a shaped read cannot honour contains_eager(), noload(), with_expression() or a loader"
+                    " option with and_(); load objects instead, or give the class a relationship or a"
+                    " column_property() for it"
                 )
 
 
@@ -264,4 +347,4 @@ def _slots(compiled: Any, binds: Sequence[BindParameter[Any]]) -> list[Slot]:
     return slots
 
 
-__all__ = ["Amount", "Plan", "Plans", "Unwritten", "entity_of", "make", "plans_of"]
+__all__ = ["Amount", "Plan", "Plans", "Unwritten", "Way", "entity_of", "make", "plans_of"]

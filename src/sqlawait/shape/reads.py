@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
-from sqlalchemy import BindParameter, Connection, Engine, Select, bindparam, inspect, select
+from pydantic_core import to_json
+from sqlalchemy import BindParameter, Connection, Engine, Executable, Result, Select, bindparam, inspect, select
 from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import LoaderCriteriaOption
 
-from sqlawait.exceptions import NotFound
-from sqlawait.shape.lanes import fetch
+from sqlawait.exceptions import ConfigurationError, NotFound
+from sqlawait.paging import Keyset, Page, keyset
+from sqlawait.shape.columns import Unwritten
+from sqlawait.shape.lanes import fetch, intercepts
 from sqlawait.shape.loading import load_for
-from sqlawait.shape.plan import Amount, Plan, Unwritten, entity_of, plans_of
+from sqlawait.shape.plan import Amount, Plan, Way, entity_of, plans_of, refuse_options
 
 S = TypeVar("S", bound=BaseModel)
 T = TypeVar("T")
@@ -27,15 +31,15 @@ class Explanation:
     """How a shaped read is done.
 
     Attributes:
-        way: ``"json"``: the database writes the answer; ``"python"``: objects are loaded and Pydantic writes
-            it.
-        reason: why it is the second way.
-        sql: the one statement of the first way.
+        way: ``"json"``: the database writes the answer; ``"columns"``: Pydantic makes it of the columns of one
+            statement; ``"objects"``: of objects, one round trip a level.
+        reason: why it is not the first way.
+        sql: the statement; of objects that of the first level.
     """
 
-    way: str
+    way: Way
     reason: str | None
-    sql: str | None
+    sql: str
 
 
 class ShapedReads(AsyncSession):
@@ -46,8 +50,10 @@ class ShapedReads(AsyncSession):
     in one round trip, and the answer is byte for byte what FastAPI sends for that schema over the same
     objects.
 
-    A schema that needs Python (a computed field, a validator of the whole model, a property) takes another
-    way to the same bytes: objects are loaded, one round trip a level, and Pydantic writes them.
+    ``json_*`` answers with bytes that the database wrote. Where a schema needs Python (a computed field, a
+    serializer, a validator of the model), and for the instances that ``read_*`` gives, Pydantic is given the
+    columns of one statement instead. Only what looks at the objects themselves (a property, a validator that is
+    given the object, a model that contains itself) has them loaded, one round trip a level.
     :meth:`explain` tells.
     """
 
@@ -85,12 +91,14 @@ class ShapedReads(AsyncSession):
                 return await session.json_one(User, UserWithPosts, id=user_id)
         """
         statement, params = _statement(source, params, equals)
-        plan, texts = await self._fetch(statement, schema, "one", params)
-        if texts is not None:
+        plan, rows = await self._fetch(statement, schema, "one", params)
+        if plan.way == "json" and rows is not None:
+            row = _only(rows, statement)
             with suppress(Unwritten):
-                return self.json_type(_only(plan.rows(texts), statement))
-        row = await self.read_one(statement, schema, params)
-        return self.json_type(_adapter(schema).dump_json(row, by_alias=True))
+                return self.json_type(plan.text(row))
+            plan, rows = await self._fetch(statement, schema, "rows", params)
+        instance = _only(await self._instances(plan, rows, statement, schema, params), statement)
+        return self.json_type(_adapter(schema).dump_json(instance, by_alias=True))
 
     async def json_all(
         self,
@@ -101,12 +109,46 @@ class ShapedReads(AsyncSession):
     ) -> Any:
         """The JSON of all rows, as a list; see :meth:`json_one`."""
         statement, params = _statement(source, params, equals)
-        plan, texts = await self._fetch(statement, schema, "all", params)
-        if texts is not None:
+        plan, rows = await self._fetch(statement, schema, "all", params)
+        if plan.way == "json" and rows is not None:
             with suppress(Unwritten):
-                return self.json_type(plan.list(texts))
-        rows = await self.read_all(statement, schema, params)
-        return self.json_type(_adapter(list[schema]).dump_json(rows, by_alias=True))  # type: ignore[valid-type]
+                return self.json_type(plan.list(rows))
+            plan, rows = await self._fetch(statement, schema, "rows", params)
+        instances = await self._instances(plan, rows, statement, schema, params)
+        return self.json_type(_adapter(list[schema]).dump_json(instances, by_alias=True))  # type: ignore[valid-type]
+
+    async def json_page(
+        self, statement: Select[Any], schema: type[BaseModel], *, limit: int, cursor: str | None = None
+    ) -> Any:
+        """The JSON of one keyset page; a route declares ``response_model=Page[Schema]``.
+
+        Parameters:
+            statement: a ``select()`` of a mapped class with its ORDER BY; see
+                :func:`sqlawait.paging.keyset` for what can be paged.
+            schema: what to answer for each row.
+            limit: how many rows at most.
+            cursor: ``next`` or ``previous`` of another page of the same select; None is the first page.
+
+        Raises:
+            InvalidCursor: the cursor was changed, or made for another query.
+            ConfigurationError: the select cannot be paged; the message says why.
+
+        Example::
+
+            @app.get("/users", response_model=Page[UserRead])
+            async def users(session: ReaderDep, cursor: str | None = None):
+                users = select(User).order_by(User.name)
+                return await session.json_page(users, UserRead, limit=20, cursor=cursor)
+        """
+        query = self._keyset(statement, limit, cursor)
+        plan, rows = await self._fetch(query.statement, schema, "page", None)
+        if plan.way == "json" and rows is not None:
+            page: Page[Any] = query.page([plan.placed(row) for row in rows])
+            with suppress(Unwritten):
+                return self.json_type(_page_json(page, plan.texts(page.items)))
+            plan, rows = await self._fetch(query.statement, schema, "placed rows", None)
+        page = await self._page(plan, rows, query, schema)
+        return self.json_type(_adapter(Page[schema]).dump_json(page, by_alias=True))  # type: ignore[valid-type]
 
     async def read_one(
         self,
@@ -128,19 +170,40 @@ class ShapedReads(AsyncSession):
     ) -> list[S]:
         """All rows as instances of the schema; see :meth:`json_one`."""
         statement, params = _statement(source, params, equals)
-        entity = entity_of(statement)
-        found = await self.scalars(statement.options(*load_for(entity, schema)), params)
-        rows: list[S] = _adapter(list[schema]).validate_python(found.all(), from_attributes=True)  # type: ignore[valid-type]
-        return rows
+        plan, rows = await self._fetch(statement, schema, "rows", params)
+        return await self._instances(plan, rows, statement, schema, params)
+
+    async def read_page(
+        self, statement: Select[Any], schema: type[S], *, limit: int, cursor: str | None = None
+    ) -> Page[S]:
+        """One keyset page as instances of the schema; see :meth:`json_page`."""
+        query = self._keyset(statement, limit, cursor)
+        plan, rows = await self._fetch(query.statement, schema, "placed rows", None)
+        return await self._page(plan, rows, query, schema)
 
     async def explain(self, statement: Select[Any], schema: type[BaseModel]) -> Explanation:
-        """How :meth:`json_one` would read; nothing is read."""
+        """How :meth:`json_one` would read; nothing is read.
+
+        ``read_*`` goes by ``"columns"`` where this says ``"json"``, and else the same way.
+        """
         plan, *_ = await self._plan(statement, schema, "one")
-        return Explanation("python" if plan.reason else "json", plan.reason, plan.sql or None)
+        if plan.way != "objects" and intercepts(self.sync_session):
+            plan = Plan("objects", "something listens to do_orm_execute, and may change the statement")
+        if plan.way == "objects":
+            dialect = self._shape_bind(statement).dialect
+            return Explanation(plan.way, plan.reason, str(_objects(statement, schema).compile(dialect=dialect)))
+        return Explanation(plan.way, plan.reason, plan.sql)
+
+    # --
 
     async def _plan(
         self, statement: Select[Any], schema: type[BaseModel], amount: Amount
     ) -> tuple[Plan, Sequence[BindParameter[Any]], Engine | Connection]:
+        if "schema_translate_map" in statement._execution_options:
+            raise ConfigurationError(
+                "a shaped read cannot honour the execution option schema_translate_map of a statement;"
+                " set it on the connection or the engine"
+            )
         bind = self._shape_bind(statement)
         plans = plans_of(bind.dialect)
         if not plans.connected:  # only a connection knows which server it is
@@ -164,12 +227,72 @@ class ShapedReads(AsyncSession):
         schema: type[BaseModel],
         amount: Amount,
         params: Mapping[str, Any] | None,
-    ) -> tuple[Plan, list[Any] | None]:
-        """The plan and what the database wrote; None where Python has to."""
+    ) -> tuple[Plan, Sequence[Any] | None]:
+        """The plan and the rows of its statement; None where objects have to be loaded."""
         plan, binds, bind = await self._plan(statement, schema, amount)
-        if plan.reason is not None:
+        if plan.way == "objects":
             return plan, None
         return plan, await fetch(self, bind, plan, plan.arguments(binds, params or {}))
+
+    async def _instances(
+        self,
+        plan: Plan,
+        rows: Sequence[Any] | None,
+        statement: Select[Any],
+        schema: type[S],
+        params: Mapping[str, Any] | None,
+    ) -> list[S]:
+        """Instances of the rows that a plan has fetched, or else of objects."""
+        if rows is not None and plan.way == "columns":
+            with suppress(Unwritten):
+                return _validated(plan.values(rows), schema)
+        async with self._aside() as session:
+            found = await session.execute(_objects(statement, schema), params)
+            return _validated(_unique(found).scalars().all(), schema)
+
+    async def _page(self, plan: Plan, rows: Sequence[Any] | None, query: Keyset, schema: type[S]) -> Page[S]:
+        """The page of the rows that a plan has fetched, or else of objects."""
+        if rows is not None and plan.way == "columns":
+            page: Page[Any] = query.page([plan.placed(row) for row in rows])
+            with suppress(Unwritten):
+                return _page_of(page, _validated(plan.values(page.items), schema), schema)
+        async with self._aside() as session:
+            found = await session.execute(_objects(query.statement, schema))
+            page = query.page(_unique(found).all())
+            return _page_of(page, _validated(page.items, schema), schema)
+
+    def _keyset(self, statement: Select[Any], limit: int, cursor: str | None) -> Keyset:
+        entity_of(statement)  # nothing else has a shape
+        return keyset(statement, dialect=self._shape_bind(statement).dialect.name, limit=limit, cursor=cursor)
+
+    @asynccontextmanager
+    async def _aside(self) -> AsyncIterator[AsyncSession]:
+        """A session in the same transaction that knows no objects: those known here may be old."""
+        sync = self.sync_session
+        if sync.autoflush and not sync._is_clean():
+            await self.flush()
+        aside = AsyncSession(
+            await self.connection(),
+            sync_session_class=type(sync),
+            autoflush=False,
+            expire_on_commit=False,
+            info=sync.info,
+            join_transaction_mode="rollback_only",
+        )
+        dispatch: Any = aside.sync_session.dispatch
+        dispatch._update(sync.dispatch)  # whoever listens to this session listens to that one
+        async with aside:
+            yield aside
+
+
+def _objects(statement: Select[Any], schema: type[BaseModel]) -> Select[Any]:
+    """The statement of objects with what the schema reads of them, and nothing else."""
+    refuse_options(statement)
+    entity = statement.column_descriptions[0]["expr"]
+    criteria = tuple(option for option in statement._with_options if isinstance(option, LoaderCriteriaOption))
+    plain = statement._generate()
+    plain._with_options = criteria
+    return plain.options(*load_for(entity, schema))
 
 
 def _statement(
@@ -178,6 +301,8 @@ def _statement(
     """The statement that is meant, and its parameters."""
     if isinstance(source, Select):
         return (source.filter_by(**equals) if equals else source), params
+    if isinstance(source, Executable):
+        raise ConfigurationError("a shaped read needs a select() of one mapped class, such as select(User)")
     if None in equals.values():  # which is not found by equality
         conditions = [getattr(source, name) == value for name, value in equals.items()]
         return select(source).where(*conditions), params
@@ -197,6 +322,27 @@ def _by_equality(model: Any, names: tuple[str, ...]) -> Select[Any]:
 @lru_cache(maxsize=512)
 def _adapter(schema: Any) -> TypeAdapter[Any]:
     return TypeAdapter(schema)
+
+
+def _validated(values: Sequence[Any], schema: type[S]) -> list[S]:
+    instances: list[S] = _adapter(list[schema]).validate_python(values, from_attributes=True)  # type: ignore[valid-type]
+    return instances
+
+
+def _unique(result: Result[Any]) -> Result[Any]:
+    """Each object once, where a join has loaded a collection of it."""
+    return result.unique() if result._unique_filter_state is not None else result
+
+
+def _page_of(page: Page[Any], items: list[S], schema: type[S]) -> Page[S]:
+    kind: Any = Page[schema]  # type: ignore[valid-type]
+    made: Page[S] = kind.model_construct(items=items, next=page.next, previous=page.previous)
+    return made
+
+
+def _page_json(page: Page[Any], items: Sequence[bytes]) -> bytes:
+    turns = to_json({"next": page.next, "previous": page.previous})
+    return b'{"items":[' + b",".join(items) + b"]," + turns[1:]
 
 
 def _only(rows: Sequence[T], statement: Select[Any]) -> T:

@@ -37,7 +37,11 @@ _NOTED = frozenset({"type", "metadata", "ref", "strict", "microseconds_precision
 
 
 class NeedsPython(Exception):
-    """Something that only Python can do; the message says what."""
+    """Something that the database cannot write; the message says what."""
+
+
+class NeedsObjects(NeedsPython):
+    """Something for which objects have to be loaded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +78,13 @@ class Leaf:
 
 @dataclass(frozen=True, eq=False)
 class Nested:
-    """A field that is another schema, or a list of it."""
+    """A field that is another schema, or a list of it.
+
+    Attributes:
+        node: that schema.
+        many: whether it is a list.
+        nullable: whether None is one of its values.
+    """
 
     node: Node
     many: bool
@@ -89,25 +99,36 @@ class Field:
         name: its name in the schema.
         sources: names under which it is looked up on an object, the first that is there wins.
         key: its key in the answer, as JSON with its colon.
-        content: what it holds.
+        content: what it holds; None where only Python knows.
         default: its default as JSON, where it has one that is a constant.
         required: whether it must be there.
+        excluded: whether it is read and checked, but not written.
+        reason: why the database cannot write it; None where it may.
     """
 
     name: str
     sources: tuple[str, ...]
     key: str
-    content: Leaf | Nested
+    content: Leaf | Nested | None
     default: str | None
     required: bool
+    excluded: bool
+    reason: str | None
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A schema as a list of fields."""
+    """A schema as a list of fields.
+
+    Attributes:
+        model: the schema.
+        fields: its fields.
+        reason: why the database cannot write it, whatever its fields; None where it may.
+    """
 
     model: type[BaseModel]
     fields: tuple[Field, ...]
+    reason: str | None
 
 
 @lru_cache(maxsize=512)
@@ -115,7 +136,7 @@ def read(model: type[BaseModel]) -> Node:
     """Read a schema.
 
     Raises:
-        NeedsPython: what it does as a whole can only be done in Python.
+        NeedsObjects: it looks at the objects themselves.
     """
     return _Reader(model.__pydantic_core_schema__).node(model.__pydantic_core_schema__, ())
 
@@ -138,39 +159,43 @@ class _Reader:
             )
         return schema
 
-    def node(self, schema: Any, above: tuple[type, ...]) -> Node:
+    def _is_model(self, schema: Any) -> bool:
+        return bool(self._beneath(schema)["type"] == "model")
+
+    def _beneath(self, schema: Any) -> Any:
+        """The schema under the functions that are called with what it has made."""
         schema = self._resolve(schema)
+        while schema["type"] == "function-after":
+            schema = self._resolve(schema["schema"])
+        return schema
+
+    def node(self, schema: Any, above: tuple[type, ...]) -> Node:
+        outer, schema = self._resolve(schema), self._beneath(schema)
         if schema["type"] != "model":
-            raise NeedsPython(f"its root is a {schema['type']}, not a model with fields")
+            raise NeedsObjects(f"its root is a {schema['type']}, not a model with fields")
         model: type[BaseModel] = schema["cls"]
         name = model.__name__
         if model in above:
-            raise NeedsPython(f"{name} contains itself")
+            raise NeedsObjects(f"{name} contains itself")
         fields = schema["schema"]
-        if schema.get("root_model") or fields["type"] != "model-fields":
-            what = "is a RootModel" if schema.get("root_model") else "has a validator of the whole model"
-            raise NeedsPython(f"{name} {what}")
-        if schema.get("custom_init") or schema.get("post_init"):
-            raise NeedsPython(f"{name} has an __init__ or a model_post_init of its own")
-        if "serialization" in schema or "serialization" in fields:
-            raise NeedsPython(f"{name} has a serializer of the whole model")
-        if fields.get("computed_fields"):
-            raise NeedsPython(f"{name}.{fields['computed_fields'][0]['property_name']} is a computed field")
-        if schema.get("config", {}).get("extra_fields_behavior") == "allow":
-            raise NeedsPython(f"{name} allows extra fields")
+        if schema.get("root_model"):
+            raise NeedsObjects(f"{name} is a RootModel")
+        if fields["type"] != "model-fields":
+            raise NeedsObjects(f"{name} has a validator that is given the object")
+        if schema.get("custom_init"):
+            raise NeedsObjects(f"{name} has an __init__ of its own")
+        config = schema.get("config") or {}
         read = (
-            self._field(model, schema.get("config") or {}, field_name, field, (*above, model))
+            self._field(model, config, field_name, field, (*above, model))
             for field_name, field in fields["fields"].items()
         )
-        return Node(model, tuple(field for field in read if field is not None))
+        return Node(model, tuple(read), _reason(name, outer, schema, fields))
 
-    def _field(self, model: type, config: Any, name: str, field: Any, above: tuple[type, ...]) -> Field | None:
+    def _field(self, model: type, config: Any, name: str, field: Any, above: tuple[type, ...]) -> Field:
         where = f"{model.__name__}.{name}"
-        if field.get("serialization_exclude") is True:
-            return None
+        content, default, required, reason = self._content(where, config, field["schema"], above)
         if "serialization_exclude_if" in field:
-            raise NeedsPython(f"{where} has exclude_if")
-        content, default, required = self._content(where, config, field["schema"], above)
+            reason = f"{where} has exclude_if"
         return Field(
             name=name,
             sources=_sources(where, name, field.get("validation_alias"), config),
@@ -178,38 +203,51 @@ class _Reader:
             content=content,
             default=default,
             required=required,
+            excluded=field.get("serialization_exclude") is True,
+            reason=reason,
         )
 
     def _content(
         self, where: str, config: Any, schema: Any, above: tuple[type, ...]
-    ) -> tuple[Leaf | Nested, str | None, bool]:
+    ) -> tuple[Leaf | Nested | None, str | None, bool, str | None]:
+        """What a field holds, its default as JSON, whether it must be there, and why it needs Python."""
         whole = inner = self._resolve(schema)
         default: Any = PydanticUndefined
         required = nullable = True
+        validated = config.get("validate_default", False)
+        wrapped = "serialization" in whole
         if inner["type"] == "default":
             required = False
+            validated = inner.get("validate_default", validated)
             default = inner.get("default", PydanticUndefined)
             inner = self._resolve(inner["schema"])
+            wrapped |= "serialization" in inner
         if inner["type"] == "nullable" and "serialization" not in inner:
             inner = self._resolve(inner["schema"])
         else:
             nullable = False
-        items = (
-            self._resolve(inner["items_schema"])
-            if inner["type"] == "list" and "items_schema" in inner
-            else None
-        )
-        if inner["type"] == "model":
-            return Nested(self.node(inner, above), many=False, nullable=nullable), None, required
-        if items is not None and items["type"] == "model":
-            if inner.keys() - {"type", "items_schema", "metadata", "ref"}:
-                raise NeedsPython(f"{where} is a list with limits")
-            return Nested(self.node(items, above), many=True, nullable=nullable), None, required
-        leaf = self._leaf(where, config, whole, inner, nullable=nullable)
+        nested = self._nested(inner, nullable, above)
+        if nested is not None:
+            limited = nested.many and inner.keys() - {"type", "items_schema", "metadata", "ref"}
+            touched = wrapped or limited or "serialization" in inner or inner["type"] not in {"model", "list"}
+            reason = f"{where} has limits, a validator or a serializer of its own" if touched else None
+            return nested, None, required, reason
+        try:
+            leaf = self._leaf(where, config, whole, inner, nullable=nullable)
+        except NeedsPython as reason:
+            return None, None, required, str(reason)
         constant = None
-        if default is not PydanticUndefined:
+        if default is not PydanticUndefined and not validated:
             constant = leaf.serializer.to_json(default, by_alias=True).decode()
-        return leaf, constant, required
+        return leaf, constant, required, None
+
+    def _nested(self, schema: Any, nullable: bool, above: tuple[type, ...]) -> Nested | None:
+        beneath = self._beneath(schema)
+        if beneath["type"] == "model" and not beneath.get("root_model"):
+            return Nested(self.node(schema, above), many=False, nullable=nullable)
+        if beneath["type"] == "list" and "items_schema" in beneath and self._is_model(beneath["items_schema"]):
+            return Nested(self.node(beneath["items_schema"], above), many=True, nullable=nullable)
+        return None
 
     def _leaf(self, where: str, config: Any, whole: Any, inner: Any, *, nullable: bool) -> Leaf:
         alone = self._inlined(where, whole, 0)
@@ -260,6 +298,19 @@ class _Reader:
         }
 
 
+def _reason(name: str, outer: Any, schema: Any, fields: Any) -> str | None:
+    """Why the database cannot write a model, whatever its fields."""
+    if outer is not schema:
+        return f"{name} has a validator of the whole model"
+    if schema.get("post_init"):
+        return f"{name} has a model_post_init of its own"
+    if "serialization" in schema or "serialization" in fields:
+        return f"{name} has a serializer of the whole model"
+    if fields.get("computed_fields"):
+        return f"{name}.{fields['computed_fields'][0]['property_name']} is a computed field"
+    return None
+
+
 def _refuse_context(where: str, schema: Any) -> None:
     """Refuse functions that look at more than the one value."""
     function = schema.get("function")
@@ -281,8 +332,8 @@ def _sources(where: str, name: str, alias: Any, config: Any) -> tuple[str, ...]:
     elif isinstance(alias, list) and all(isinstance(path, list) and len(path) == 1 for path in alias):
         names = tuple(path[0] for path in alias)
     else:
-        raise NeedsPython(f"{where} is looked up along a path")
+        raise NeedsObjects(f"{where} is looked up along a path")
     return (*(names if by_alias else ()), *((name,) if by_name else ()))
 
 
-__all__ = ["Field", "Leaf", "NeedsPython", "Nested", "Node", "read"]
+__all__ = ["Field", "Leaf", "NeedsObjects", "NeedsPython", "Nested", "Node", "read"]

@@ -70,7 +70,7 @@ class PostgreSQLWriter(Writer):
         if stored.kind is Kind.BYTES:
             return Carried(quoted(self.concat, func.encode(value, self.text("hex"))), decode)
         if stored.kind is Kind.INTEGER:
-            return Carried(value, decode)
+            return Carried(cast(value, Text), decode)
         if stored.kind in {Kind.DATETIME, Kind.DATE, Kind.TIME}:
             written = self.native(value, stored)
             return None if written is None else Carried(written.json, decode, written.when)
