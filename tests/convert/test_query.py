@@ -54,7 +54,7 @@ def test_tables(before: str, after: str, convert: Callable[..., Result], tmp_pat
         ("return db.query(User).paginate(1)", "SAW901"),
         ("return db.query(User).join('items').all()", "SAW901"),
         ("return db.query(User).order_by(User.id).delete()", "SAW901"),
-        ("return db.query(user_id).all()", "SAW902"),
+        ("return db.query(user_id).union(db.query(user_id)).all()", "SAW902"),
         ("return db.query(User)[-1]", "SAW901"),
         ("return sorted(range(3), key=lambda n: db.query(User).count())", "SAW904"),
     ],

@@ -46,7 +46,7 @@ def plain(db: Session):
 """
 CASES = {
     "SAW901": "return db.query(User).paginate(1)",
-    "SAW902": "return db.query(what).all()",
+    "SAW902": "return db.query(what).union(db.query(what)).all()",
     "SAW903": "return stored.query.all()",
     "SAW904": "return sorted([1], key=lambda n: db.query(User).count())",
     "SAW905": "with lock(), maker() as other: pass",

@@ -378,6 +378,8 @@ class Painter:
             near = list(unit.uses.runs)
             near += list(self.family[function])
             near += [each for each in colours.units if each.outer is function]
+            if function.cls is not None and "__init__" in function.cls.methods:
+                near.append(function.cls.methods["__init__"])
             near += [
                 each for _, each in unit.uses.references if self._receiver(_) not in SYNC_CALLS | ASYNC_CALLS
             ]

@@ -28,8 +28,8 @@ class Context:
     """What the file will need: (module, name) and the name that it goes by in the file."""
     stars: set[str] = field(default_factory=set)
     """Modules that are imported whole."""
-    helpers: set[str] = field(default_factory=set)
-    """Functions of ours that the file will define."""
+    helpers: dict[str, str] = field(default_factory=dict)
+    """Functions of ours that the file will define, by name."""
     blocking: bool = False
     """Whether the code stays sync for now: nothing is awaited."""
     counts: Counter[str] = field(default_factory=Counter)

@@ -17,7 +17,7 @@ from sqlawait.check.finding import Finding
 
 from .colours import Colours, Painter
 from .context import Context, Refusal
-from .drivers import HELPER, Drivers
+from .drivers import Drivers
 from .edits import Edits
 from .facts import Facts
 from .imports import add_imports, add_star, remove_unused
@@ -35,6 +35,7 @@ from .rewrites.query import rewrite_query
 from .rewrites.schema import rewrite_schema
 from .rewrites.suite import BRIDGE, NAME, Suite, import_of_bridge, place_bridge
 from .tracing.trace import Trace
+from .unbound import find_unbound, hand_session, take_session
 from .waits import Wait
 
 Step = tuple[int, Callable[[], None], ast.AST]
@@ -109,6 +110,7 @@ class Conversion:
         self.painter = Painter(self.facts, is_test=is_test, convert_tests=False, selected=options.selected)
         self.colours: Colours = self.painter.paint()
         self.skipped = {m for m in project.modules.values() if is_test(m)}
+        self.unbound = find_unbound(self.facts, self.colours)
         self.resources = find_resources(self.facts, self.colours, self.skipped)
         self.contexts: dict[Module, Context] = {}
         self.added: dict[Path, str] = {}
@@ -193,7 +195,7 @@ class Conversion:
     def _suite(self) -> None:
         """Convert the test suite."""
         tests = [module for module in self.skipped if module.checked]
-        suite = Suite(self.facts, self.colours, self.resources, self.options.drivers)
+        suite = Suite(self.facts, self.colours, self.resources, self.options.drivers, self.unbound)
         bridge = suite.needs_bridge(tests)
         for module in tests:
             suite.rewrite(module, self._context(module), bridge=bridge)
@@ -252,6 +254,8 @@ class Conversion:
         self.colours.units[function]
         awaited = function in self.colours.awaited
         rewrite_definition(function, awaited, context)
+        if function in self.unbound.functions:
+            take_session(function, self.unbound.functions[function], context)
         self._take(self._steps(function, context), context)
 
     def _steps(self, function: Function, context: Context) -> list[Step]:
@@ -302,7 +306,11 @@ class Conversion:
             if wait.chain is not None:
                 if wait.waits:
                     make_awaitable(wait.node, context)
-                rewrite_query(wait.chain, context)
+                try:
+                    rewrite_query(wait.chain, context)
+                except Refusal:  # the queries inside stay as they were too
+                    context.edits.discard(context.edits.start(wait.node), context.edits.end(wait.node))
+                    raise
                 context.counts["queries"] += wait.chain.session is not None
             elif wait.kind == "schema" and isinstance(wait.node, ast.Call):
                 rewrite_schema(wait.node, context)
@@ -312,7 +320,12 @@ class Conversion:
         return step
 
     def _calling(self, call: ast.Call, targets: list[Function], context: Context) -> Callable[[], None]:
-        return lambda: rewrite_call(call, targets, self.colours.awaited, context)
+        def step() -> None:
+            if call in self.unbound.arguments:
+                hand_session(call, self.unbound.arguments[call], context)
+            rewrite_call(call, targets, self.colours.awaited, context)
+
+        return step
 
     def _reading(self, node: ast.Attribute, context: Context) -> Callable[[], None]:
         def step() -> None:
@@ -510,8 +523,8 @@ class Conversion:
         after = context.edits.apply()
         if after == module.source and not context.imports and not context.stars:
             return after
-        if "async_url" in context.helpers:
-            after = _with_helper(after, HELPER.replace("{drivers}", self.options.drivers.table))
+        for helper in context.helpers.values():
+            after = _with_helper(after, helper)
         after = add_imports(after, dict(context.imports.items()))
         for source in context.stars:
             after = add_star(after, source)

@@ -74,7 +74,7 @@ def async_url(node: ast.expr, context: Context, drivers: Drivers) -> None:
         if scheme and scheme not in SYNC_SCHEMES:
             return
     context.edits.wrap_node(node, "async_url(", ")")
-    context.helpers.add("async_url")
+    context.helpers["async_url"] = HELPER.replace("{drivers}", drivers.table)
     context.imports[("sqlalchemy", "URL")] = "URL"
     context.imports[("sqlalchemy", "make_url")] = "make_url"
 

@@ -95,6 +95,11 @@ class Edits:
         """Put ``text`` in the place of a node."""
         self.replace(self.start(node), self.end(node), text)
 
+    def discard(self, start: int, end: int) -> None:
+        """Take back the changes inside a range."""
+        self._edits = [each for each in self._edits if each.start < start or each.end > end]
+        self._seen = {each for each in self._seen if each[0] < start or each[1] > end}
+
     def wrap(self, start: int, end: int, before: str, after: str) -> None:
         """Put ``before`` and ``after`` around a range; ranges wrapped at one position nest by their length."""
         span = end - start

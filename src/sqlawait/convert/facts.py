@@ -50,6 +50,8 @@ class Facts:
     def __init__(self, project: Project, inference: Inference) -> None:
         self.project = project
         self.inference = inference
+        self.given_session: dict[Function, str] = {}
+        """Functions that the conversion gives a session, and the name of that parameter."""
 
     # -- the tree ----------------------------------------------------------------------------------------------
 
@@ -410,6 +412,8 @@ class Facts:
         function = self.project.function_of(node)
         found: set[str] = set()
         while function is not None:
+            if function in self.given_session:
+                return self.given_session[function]
             for each in function.own_nodes:
                 if (
                     isinstance(each, ast.Name | ast.Attribute)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 REFUSALS = {
     "SAW901": "a use of `Query` that `select()` has no counterpart for",
-    "SAW902": "a query of something that may be a model or a column",
+    "SAW902": "a union of what may be models or columns",
     "SAW903": "a stored query whose session cannot be named where it runs",
     "SAW904": "waiting in a lambda, a property, `__init__` or another place that cannot await",
     "SAW905": "one `with` that mixes sync and async context managers",

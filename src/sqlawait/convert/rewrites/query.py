@@ -36,6 +36,17 @@ SAME = {
     "column_descriptions",
     "get_final_froms",
 }
+ROWS_OF = '''
+async def rows_of(session: {session}, statement: {select}):
+    """What a statement gives: the objects of a single model, each once, or else rows."""
+    result = await session.execute(statement)
+    columns = statement.column_descriptions
+    models = [each for each in columns if each["expr"] is each.get("entity")]
+    if models:
+        result = result.unique()
+    return result.scalars() if models and len(columns) == 1 else result
+'''
+"""For queries of what may be a model or a column: only the statement knows, when it runs."""
 
 
 def rewrite_query(chain: Chain, context: Context) -> None:
@@ -77,7 +88,7 @@ class _Plan:
         ):
             raise Refusal("SAW901", "Query.get() on a refined query")
         if (self.end in RUNS - {"count", "get", "delete", "update"} or self.iterated or self.end == "[]") and (
-            chain.shape.rows == "unknown"
+            chain.shape.rows == "unknown" and chain.shape.special
         ):
             what = chain.shape.model or self.facts.text(chain.root)
             raise Refusal(
@@ -238,6 +249,12 @@ class _Plan:
     def _run(self, within: str, after: str, *, method: str = "") -> None:
         """Hand the statement to the session and await it."""
         session = self.context.session_of(self.chain)
+        if self.chain.shape.rows == "unknown" and not method:
+            kind = self.context.need("sqlalchemy.ext.asyncio", "AsyncSession")
+            select = self.context.need("sqlalchemy", "Select")
+            self.context.helpers["rows_of"] = ROWS_OF.format(session=kind, select=select)
+            self._wrap(f"await rows_of({session}, ", [within] if within else [], ")", after)
+            return
         method = method or ("scalars" if self.chain.shape.rows == "entity" else "execute")
         before, close = self._statement()
         self._wrap(f"{session}.{method}({before}", [within] if within else [], f"{close})", after)
@@ -297,7 +314,7 @@ class _Plan:
 
     def _unique(self) -> str:
         shape = self.chain.shape
-        return "" if shape.distinct or not shape.mapped else ".unique()"
+        return "" if shape.distinct or not shape.mapped or shape.rows == "unknown" else ".unique()"
 
     def _count(self) -> None:
         chain = self.chain

@@ -17,6 +17,7 @@ from sqlawait.convert.drivers import Drivers, async_url
 from sqlawait.convert.facts import Facts
 from sqlawait.convert.kinds import kind_of
 from sqlawait.convert.resources import Resource
+from sqlawait.convert.unbound import Unbound, hand_session, session_at
 
 BRIDGE = Path(__file__).parent.parent / "async_bridge.stub"
 NAME = "async_bridge"
@@ -40,12 +41,18 @@ class Suite:
     """Rewrites the files of a test suite."""
 
     def __init__(
-        self, facts: Facts, colours: Colours, resources: dict[Binding, Resource], drivers: Drivers
+        self,
+        facts: Facts,
+        colours: Colours,
+        resources: dict[Binding, Resource],
+        drivers: Drivers,
+        unbound: Unbound,
     ) -> None:
         self.facts = facts
         self.colours = colours
         self.resources = resources
         self.drivers = drivers
+        self.unbound = unbound
         self.changed = {
             each for each in colours.converted if each in colours.changed or each in colours.awaited
         }
@@ -126,7 +133,9 @@ class Suite:
 
     def _is_handle(self, node: ast.expr) -> bool:
         facts = self.facts
-        return facts.is_session(node) or facts.is_engine(node) or facts.is_connection(node)
+        return (
+            facts.is_session(node) or facts.is_engine(node) or facts.is_connection(node) or facts.is_query(node)
+        )
 
     def _of_application(self, target: Function) -> bool:
         return target in self.colours.converted
@@ -138,6 +147,10 @@ class Suite:
         for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
             if not isinstance(argument, ast.Starred) and self._is_handle(argument):
                 context.edits.wrap_node(argument, f"{self._bridge('asynchronous', context)}(", ")")
+        if targets[0] in self.unbound.functions:
+            session = session_at(call, targets[0], self.facts)
+            if session:
+                hand_session(call, f"{self._bridge('asynchronous', context)}({session})", context)
         awaited = [
             each
             for each in targets

@@ -1,0 +1,95 @@
+"""Queries that are handed to a function: the session goes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlawait.convert.conversion import Result
+
+MODELS = """
+from sqlalchemy import Column, Integer
+from sqlalchemy.orm import DeclarativeBase
+
+class Base(DeclarativeBase):
+    pass
+
+class User(Base):
+    __tablename__ = "users"
+    id = Column(Integer, primary_key=True)
+"""
+PAGING = """
+from sqlalchemy.orm import Query
+
+
+def paginate(query: Query, skip: int, limit: int):
+    count = query.order_by(None).count()
+    return {"count": count, "result": query.offset(skip).limit(limit).all()}
+
+
+def page(query: Query, *, number: int):
+    return paginate(query, number * 10, 10)
+"""
+DAO = """
+from sqlalchemy.orm import Session
+
+from models import User
+from paging import page, paginate
+
+
+class Dao:
+    def __init__(self, db: Session):
+        self.db = db
+
+    def users(self):
+        return paginate(self.db.query(User), 0, 10)
+
+    def ids(self):
+        query = self.db.query(User.id)
+        return page(query, number=2)
+"""
+
+
+def after(result: Result, folder: Path, name: str) -> str:
+    """A file after the conversion."""
+    return result.changes[folder / name][1]
+
+
+def test_session_goes_along(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """A function that runs the query it is given takes the session too, and its callers hand it over."""
+    result = convert({"models.py": MODELS, "paging.py": PAGING, "dao.py": DAO})
+    paging, dao = after(result, tmp_path, "paging.py"), after(result, tmp_path, "dao.py")
+    assert "async def paginate(session: AsyncSession, query: Select, skip: int, limit: int):" in paging
+    assert "async def page(session: AsyncSession, query: Select, *, number: int):" in paging
+    assert "return await paginate(session, query, number * 10, 10)" in paging
+    assert (
+        "count = await session.scalar(select(func.count()).select_from(query.order_by(None).subquery()))"
+        in paging
+    )
+    assert "return await paginate(self.db, select(User), 0, 10)" in dao
+    assert "return await page(self.db, query, number=2)" in dao
+    assert result.todos == []
+
+
+def test_model_or_columns(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """Where a query may be of a model or of columns, the statement itself tells when it runs."""
+    result = convert({"models.py": MODELS, "paging.py": PAGING, "dao.py": DAO})
+    paging = after(result, tmp_path, "paging.py")
+    assert '"result": (await rows_of(session, query.offset(skip).limit(limit))).all()}' in paging
+    assert "async def rows_of(session: AsyncSession, statement: Select):" in paging
+    for path, (_, text) in result.changes.items():
+        path.write_text(text)
+    assert convert({}).changes == {}
+
+
+def test_unknown_caller(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """Where one caller cannot name the session, none is handed over, and the reason is left."""
+    caller = """
+    from paging import paginate
+
+    def run(make):
+        return paginate(make(), 0, 10)
+    """
+    result = convert({"models.py": MODELS, "paging.py": PAGING, "dao.py": DAO, "caller.py": caller})
+    assert "def paginate(query: Select" in after(result, tmp_path, "paging.py")
+    assert "SAW903" in {todo.code for todo in result.todos}
