@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlawait.convert.conversion import Result
+from sqlawait.analysis.project import Project
+from sqlawait.convert.conversion import Conversion, Options, Result
 
 MODELS = """
 from sqlalchemy import Column, Integer
@@ -93,3 +94,15 @@ def test_unknown_caller(convert: Callable[..., Result], tmp_path: Path) -> None:
     result = convert({"models.py": MODELS, "paging.py": PAGING, "dao.py": DAO, "caller.py": caller})
     assert "def paginate(query: Select" in after(result, tmp_path, "paging.py")
     assert "SAW903" in {todo.code for todo in result.todos}
+
+
+def test_while_still_sync(tmp_path: Path) -> None:
+    """The phase that rewrites queries hands the session along too, and nothing is awaited yet."""
+    for name, source in {"models.py": MODELS, "paging.py": PAGING, "dao.py": DAO}.items():
+        (tmp_path / name).write_text(source)
+    result = Conversion(Project.load([tmp_path]), Options()).run("queries")
+    paging, dao = after(result, tmp_path, "paging.py"), after(result, tmp_path, "dao.py")
+    assert "def paginate(session: Session, query: Select, skip: int, limit: int):" in paging
+    assert "def rows_of(session: Session, statement: Select):" in paging
+    assert "await" not in paging
+    assert "return paginate(self.db, select(User), 0, 10)" in dao

@@ -44,6 +44,11 @@ class Context:
         """What stands before a call that waits for the database."""
         return "" if self.blocking else "await "
 
+    @property
+    def session_class(self) -> tuple[str, str]:
+        """Where the class of sessions is imported from, and its name."""
+        return ("sqlalchemy.orm", "Session") if self.blocking else ("sqlalchemy.ext.asyncio", "AsyncSession")
+
     def need(self, source: str, name: str) -> str:
         """Import a name; gives what it is called in this file."""
         key = (source, name)

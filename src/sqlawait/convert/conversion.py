@@ -33,7 +33,7 @@ from .rewrites.definitions import annotations_of, rewrite_annotation, rewrite_de
 from .rewrites.factories import keep_after_commit, rewrite_factory
 from .rewrites.query import rewrite_query
 from .rewrites.schema import rewrite_schema
-from .rewrites.suite import BRIDGE, NAME, Suite, import_of_bridge, place_bridge
+from .rewrites.suite import NAME, Suite, bridge_source, import_of_bridge, place_bridge
 from .tracing.trace import Trace
 from .unbound import find_unbound, hand_session, take_session
 from .waits import Wait
@@ -191,6 +191,11 @@ class Conversion:
                 self._take([(self._span(w.node), self._waiting(w, context), w.node) for w in chains], context)
                 for annotation in annotations_of(function):
                     rewrite_annotation(annotation, context, only="Query")
+                if function in self.unbound.functions:
+                    take_session(function, self.unbound.functions[function], context)
+                for call, _ in self.colours.units[function].uses.calls:
+                    if call in self.unbound.arguments:
+                        hand_session(call, self.unbound.arguments[call], context)
 
     def _suite(self) -> None:
         """Convert the test suite."""
@@ -210,7 +215,7 @@ class Conversion:
             }
             if module is conftest:
                 context.stars.add(source)
-        self.added[path] = BRIDGE.read_text(encoding="utf-8")
+        self.added[path] = bridge_source(self.project, self.skipped)
         if conftest is None:
             start = path.parent / "conftest.py"
             package = (path.parent / "__init__.py") in self.project.modules

@@ -109,7 +109,7 @@ def _name(function: Function) -> str:
 def take_session(function: Function, name: str, context: Context) -> None:
     """Give a function the parameter, before its others."""
     edits = context.edits
-    kind = context.need("sqlalchemy.ext.asyncio", "AsyncSession")
+    kind = context.need(*context.session_class)
     bound = function.cls is not None and not function.is_static
     params = function.positional[1:] if bound else function.positional
     if params:

@@ -37,9 +37,9 @@ SAME = {
     "get_final_froms",
 }
 ROWS_OF = '''
-async def rows_of(session: {session}, statement: {select}):
+{define} rows_of(session: {session}, statement: {select}):
     """What a statement gives: the objects of a single model, each once, or else rows."""
-    result = await session.execute(statement)
+    result = {waits}session.execute(statement)
     columns = statement.column_descriptions
     models = [each for each in columns if each["expr"] is each.get("entity")]
     if models:
@@ -250,10 +250,13 @@ class _Plan:
         """Hand the statement to the session and await it."""
         session = self.context.session_of(self.chain)
         if self.chain.shape.rows == "unknown" and not method:
-            kind = self.context.need("sqlalchemy.ext.asyncio", "AsyncSession")
-            select = self.context.need("sqlalchemy", "Select")
-            self.context.helpers["rows_of"] = ROWS_OF.format(session=kind, select=select)
-            self._wrap(f"await rows_of({session}, ", [within] if within else [], ")", after)
+            self.context.helpers["rows_of"] = ROWS_OF.format(
+                define="def" if self.context.blocking else "async def",
+                session=self.context.need(*self.context.session_class),
+                select=self.context.need("sqlalchemy", "Select"),
+                waits=self.context.waits,
+            )
+            self._wrap(f"rows_of({session}, ", [within] if within else [], ")", after)
             return
         method = method or ("scalars" if self.chain.shape.rows == "entity" else "execute")
         before, close = self._statement()

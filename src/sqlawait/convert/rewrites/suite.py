@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from sqlawait.analysis.declarations import Binding, Class, Function, Module, last_name
+from sqlawait.analysis.declarations import Binding, Function, Module, last_name
+from sqlawait.analysis.project import Project
 from sqlawait.analysis.types import members
 from sqlawait.convert.colours import Colours
 from sqlawait.convert.context import Context
@@ -291,6 +292,21 @@ class Suite:
         )
 
 
+def bridge_source(project: Project, tests: set[Module]) -> str:
+    """The bridge, told whether the application's sessions expired what they hold on commit."""
+    source = BRIDGE.read_text(encoding="utf-8")
+    kept = any(
+        isinstance(node, ast.keyword)
+        and node.arg == "expire_on_commit"
+        and isinstance(node.value, ast.Constant)
+        and not node.value.value
+        for module in project.modules.values()
+        if module not in tests
+        for node in ast.walk(module.tree)
+    )
+    return source.replace("EXPIRE_ON_COMMIT = True", "EXPIRE_ON_COMMIT = False") if kept else source
+
+
 def place_bridge(modules: list[Module]) -> tuple[Path, Module | None]:
     """Where the bridge goes, and the conftest that starts it: the outermost one of the suite."""
     conftests = sorted((m for m in modules if m.path.name == "conftest.py"), key=lambda m: len(m.path.parts))
@@ -321,4 +337,4 @@ def import_of_bridge(module: Module, bridge: Path, project_modules: dict[Path, M
     return ".".join([*parts, NAME])
 
 
-__all__ = ["BRIDGE", "NAME", "Class", "Suite", "import_of_bridge", "place_bridge"]
+__all__ = ["NAME", "Suite", "bridge_source", "import_of_bridge", "place_bridge"]
