@@ -22,6 +22,7 @@ from .edits import Edits
 from .facts import Facts
 from .imports import add_imports, add_star, remove_unused
 from .kinds import kind_of
+from .loading.inheritance import load_subclass
 from .loading.mappers import Mappers
 from .loading.plan import Plan
 from .loading.traced import Traced
@@ -244,6 +245,7 @@ class Conversion:
         for cls in self.project.classes:
             if cls.module.checked and cls.module not in self.skipped:
                 loading.computed(cls, self._context(cls.module).edits)
+                load_subclass(cls, self.facts, self._context(cls.module))
         for function in self.colours.awaited:
             loading.refresh_new(function, self._context(function.module))
 

@@ -22,6 +22,7 @@ from sqlawait.convert.edits import Edits
 from sqlawait.convert.facts import Facts
 from sqlawait.convert.rewrites.factories import append_keyword
 
+from .inheritance import add_option
 from .plan import Plan
 
 TEMPLATES = (".html", ".jinja", ".jinja2", ".j2", ".txt")
@@ -187,8 +188,7 @@ class Mappers:
         if bound:
             options = bound[0].value
             if isinstance(options, ast.Dict) and "eager_defaults" not in ast.dump(options):
-                start = edits.start(options) + 1
-                edits.replace(start, start, '"eager_defaults": True' + (", " if options.keys else ""))
+                add_option(options, '"eager_defaults": True', edits)
             return
         if not any(_computed(keyword) for keyword in ast.walk(cls.node) if isinstance(keyword, ast.keyword)):
             return  # a class that it derives from says so
