@@ -318,7 +318,7 @@ class Painter:
         name = self._receiver(node)
         if self.selected is not None and name in ASYNC_CALLS:
             return
-        if name in ASYNC_CALLS:
+        if name in ASYNC_CALLS or (name in TO_THREAD and self.selected is None):
             asynchronous.add(function)
         elif name in SYNC_CALLS and function.outer is None:
             synchronous.add(function)

@@ -54,6 +54,8 @@ class Context:
         key = (source, name)
         if key in self.imports:
             return self.imports[key]
+        if not source and self.facts.imports_module(self.module, name):
+            return name
         known = self.facts.imported_as(self.module, source, name)
         if known:
             return known

@@ -29,9 +29,10 @@ from .loading.traced import Traced
 from .loading.writing import write_options, write_refreshes
 from .resources import Resource, find_resources, is_listener
 from .rewrites.awaits import make_awaitable, on_sync_engine, put_await, rewrite_wait, rewrite_with
+from .rewrites.blocking import Blocking, rewrite_blocking
 from .rewrites.calls import rewrite_call, rewrite_handed
 from .rewrites.definitions import annotations_of, rewrite_annotation, rewrite_definition
-from .rewrites.factories import keep_after_commit, rewrite_factory
+from .rewrites.factories import append_keyword, keep_after_commit, rewrite_factory
 from .rewrites.query import rewrite_query
 from .rewrites.schema import rewrite_schema
 from .rewrites.suite import NAME, Suite, bridge_source, import_of_bridge, place_bridge
@@ -41,6 +42,7 @@ from .waits import Wait
 
 Step = tuple[int, Callable[[], None], ast.AST]
 Phase = Literal["drivers", "queries", "loading", "async", "tests"]
+ORM = "sqlalchemy.orm"
 PHASES: tuple[Phase, ...] = get_args(Phase)
 """The steps of a conversion; the code runs after each. It is sync up to the third."""
 
@@ -113,6 +115,7 @@ class Conversion:
         self.skipped = {m for m in project.modules.values() if is_test(m)}
         self.unbound = find_unbound(self.facts, self.colours)
         self.resources = find_resources(self.facts, self.colours, self.skipped)
+        self.threads = Blocking(self.facts, self.colours.awaited)
         self.contexts: dict[Module, Context] = {}
         self.added: dict[Path, str] = {}
         self.loads = Plan()
@@ -278,6 +281,9 @@ class Conversion:
         for read, targets in unit.uses.reads:
             if any(each in self.colours.awaited and not each.is_async for each in targets):
                 steps.append((self._span(read), self._reading(read, context), read))
+        if function in self.colours.awaited and not function.is_async:
+            blocking = self.threads.calls_of(function)
+            steps += [(self._span(call), self._blocking(call, context), call) for call in blocking]
         for node in function.own_nodes:
             if isinstance(node, ast.Call):
                 kind = kind_of(node, self.facts)
@@ -338,6 +344,13 @@ class Conversion:
         def step() -> None:
             make_awaitable(node, context)
             put_await(node, context)
+
+        return step
+
+    def _blocking(self, call: ast.Call, context: Context) -> Callable[[], None]:
+        def step() -> None:
+            rewrite_blocking(call, self.threads, context)
+            context.counts["threads"] += 1
 
         return step
 
@@ -465,20 +478,28 @@ class Conversion:
         for resource in self.resources.values():
             if resource.module is not module or not resource.asynchronous:
                 continue
+            events = resource.kind == "maker" and resource.listened
             if resource.synchronous:
-                self._resource_twin(resource, context)
+                self._resource_twin(resource, context, before=events)
+            elif events:
+                line = self.project.statement(resource.call).lineno
+                context.edits.insert_line(line, f"{resource.twin} = {context.need(ORM, 'sessionmaker')}()\n")
             try:
                 for call in ast.walk(resource.call):
                     kind = kind_of(call, self.facts) if isinstance(call, ast.Call) else ""
                     if isinstance(call, ast.Call) and kind:
                         rewrite_factory(call, kind, context, self.options.drivers)
                         context.counts[kind] += 1
+                if events and isinstance(
+                    resource.call, ast.Call
+                ):  # events are those of the sync session inside
+                    append_keyword(resource.call, f"sync_session_class={resource.twin}", context)
                 if isinstance(resource.binding.node, ast.AnnAssign):
                     rewrite_annotation(resource.binding.node.annotation, context)
             except Refusal as refusal:
                 context.refuse(resource.call, refusal)
 
-    def _resource_twin(self, resource: Resource, context: Context) -> None:
+    def _resource_twin(self, resource: Resource, context: Context, *, before: bool) -> None:
         statement = self.project.statement(resource.call)
         copy = Edits(resource.module.source)
         self._rename(list(ast.walk(resource.call)), copy, context)
@@ -489,7 +510,8 @@ class Conversion:
             copy.replace_node(target, resource.twin)
         indent = context.edits.indent_of(statement.lineno)
         text = copy.apply(copy.start(statement), copy.end(statement))
-        context.edits.insert_line((statement.end_lineno or statement.lineno) + 1, f"{indent}{text}\n")
+        line = statement.lineno if before else (statement.end_lineno or statement.lineno) + 1
+        context.edits.insert_line(line, f"{indent}{text}\n")
 
     def _top(self, module: Module, context: Context) -> None:
         """The code that runs at import, and the annotations of classes."""
@@ -504,8 +526,13 @@ class Conversion:
         for resource in self.resources.values():
             for node, function in resource.uses:
                 listens = function is None and resource.asynchronous and is_listener(node, self.facts)
-                if listens and self.project.module_of(node) is module and resource.kind == "engine":
+                if not listens or self.project.module_of(node) is not module:
+                    continue
+                if resource.kind == "engine":
                     on_sync_engine(node, context)
+                    skip.add(node)
+                elif resource.kind == "maker" and isinstance(node, ast.Name | ast.Attribute):
+                    self._named(node, resource.twin, context.edits, context)
                     skip.add(node)
         nodes = [node for statement in module.tree.body for node in _loads(statement)]
         self._rename([node for node in nodes if node not in skip], context.edits, context)

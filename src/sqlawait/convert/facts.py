@@ -483,6 +483,13 @@ class Facts:
                         return local
         return ""
 
+    def imports_module(self, module: Module, name: str) -> bool:
+        """Whether ``import name`` stands at the top of a file."""
+        return any(
+            isinstance(binding.node, ast.alias) and isinstance(self.parent(binding.node), ast.Import)
+            for binding in module.scope.bindings.get(name, ())
+        )
+
     def _bound_within(self, module: Module, name: str) -> bool:
         return any(
             scope.module is module

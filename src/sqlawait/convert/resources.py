@@ -26,6 +26,8 @@ class Resource:
     """Where it is named, and in which function; None at the top of a module."""
     asynchronous: bool = False
     synchronous: bool = False
+    listened: bool = False
+    """Whether something at the top of a module listens to its events."""
 
     @property
     def name(self) -> str:
@@ -119,7 +121,9 @@ def _kinds(facts: Facts, colours: Colours, found: dict[Binding, Resource]) -> No
             user = _maker_around(node, facts, found)
             if user is not None:
                 made_of.append((resource, user))
-            elif not is_listener(node, facts):
+            elif is_listener(node, facts):
+                resource.listened = True
+            else:
                 resource.synchronous = True
     for resource in found.values():
         if (

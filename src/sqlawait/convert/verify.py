@@ -13,8 +13,9 @@ from sqlawait.check.engine import check
 from sqlawait.check.finding import Finding
 from sqlawait.check.settings import load
 
-INHERITED = {"SAW305"}
-"""Rules that look at async code alone for what is as wrong in sync code: a query for each item of a loop."""
+INHERITED = {"SAW305", "SAW406"}
+"""Rules that look at async code alone for what is as wrong in sync code: a query for each item of a loop, and a
+transaction that is held open during something else."""
 
 
 def new_findings(

@@ -7,7 +7,6 @@ from itertools import pairwise
 
 from sqlawait.convert.context import Context, Refusal
 from sqlawait.convert.edits import INDENT
-from sqlawait.convert.facts import ENGINE
 from sqlawait.convert.waits import Wait
 
 
@@ -46,13 +45,13 @@ def put_await(node: ast.expr, context: Context) -> None:
     """Put ``await`` before an expression, with parentheses where they are needed and not there yet."""
     if isinstance(context.facts.parent(node), ast.Await):
         return
-    if context.facts.needs_parentheses(node) and not _in_parentheses(node, context):
+    if context.facts.needs_parentheses(node) and not in_parentheses(node, context):
         context.edits.wrap_node(node, "(await ", ")")
     else:
         context.edits.wrap_node(node, "await ", "")
 
 
-def _in_parentheses(node: ast.expr, context: Context) -> bool:
+def in_parentheses(node: ast.expr, context: Context) -> bool:
     """Whether parentheses of its own stand around an expression whose attribute or item is taken."""
     edits = context.edits
     before, after = edits.between(0, edits.start(node)), edits.between(edits.end(node), len(edits))
@@ -107,10 +106,18 @@ def _thread(node: ast.expr, context: Context) -> None:
     rest = [*node.args[at + 1 :], *(keyword.value for keyword in node.keywords)]
     edits.replace(edits.start(node), edits.start(handed), "")
     if rest:
-        comma = edits.find(",", edits.end(handed))
-        edits.replace(edits.end(handed), comma + 1, "(")
+        edits.replace(edits.end(handed), after_comma(handed, context), "(")
     else:
         edits.replace(edits.end(handed), edits.end(node) - 1, "(")
+
+
+def after_comma(node: ast.expr, context: Context) -> int:
+    """Where the argument behind this one starts, on the same line at least."""
+    edits = context.edits
+    at = edits.find(",", edits.end(node)) + 1
+    while edits.between(at, at + 1) == " ":
+        at += 1
+    return at
 
 
 def rewrite_with(node: ast.With, asynchronous: list[ast.expr], context: Context) -> None:
@@ -154,4 +161,12 @@ def on_sync_engine(node: ast.expr, context: Context) -> None:
     context.edits.replace(end, end, ".sync_engine")
 
 
-__all__ = ["ENGINE", "make_awaitable", "on_sync_engine", "put_await", "rewrite_wait", "rewrite_with"]
+__all__ = [
+    "after_comma",
+    "in_parentheses",
+    "make_awaitable",
+    "on_sync_engine",
+    "put_await",
+    "rewrite_wait",
+    "rewrite_with",
+]

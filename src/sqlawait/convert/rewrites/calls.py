@@ -8,7 +8,7 @@ from sqlawait.analysis.declarations import Function, last_name
 from sqlawait.convert.context import Context, Refusal
 from sqlawait.convert.waits import TO_THREAD
 
-from .awaits import make_awaitable, put_await
+from .awaits import after_comma, make_awaitable, put_await
 
 
 def rewrite_call(call: ast.Call, targets: list[Function], awaited: set[Function], context: Context) -> None:
@@ -116,8 +116,7 @@ def rewrite_handed(call: ast.Call, awaited: set[Function], context: Context) -> 
         edits = context.edits
         edits.replace(edits.start(call), edits.start(handed), "")
         if call.args[at + 1 :] or call.keywords:
-            comma = edits.find(",", edits.end(handed))
-            edits.replace(edits.end(handed), comma + 1, "(")
+            edits.replace(edits.end(handed), after_comma(handed, context), "(")
         else:
             edits.replace(edits.end(handed), edits.end(call) - 1, "(")
 
