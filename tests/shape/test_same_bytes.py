@@ -1,6 +1,7 @@
 """Shaped reads give the bytes that FastAPI sends, whatever the values.
 
-``SQLAWAIT_SHAPE_CASES`` sets how many cases each test tries (default 20); a failure prints how to try it again.
+``SQLAWAIT_SHAPE_CASES`` sets how many cases each test tries (default 20), ``SQLAWAIT_SHAPE_ROWS`` how many rows
+of values each has (default: 1 to 3); a failure prints how to try it again.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from sqlawait import Database
 from sqlawait.paging import Page
 
 CASES = int(os.environ.get("SQLAWAIT_SHAPE_CASES", "20"))
+ROWS = int(os.environ.get("SQLAWAIT_SHAPE_ROWS", "0"))
 
 thorough = settings(
     max_examples=CASES,
@@ -241,7 +243,7 @@ def alike(ours: list[Any], theirs: list[Any]) -> None:
 
 
 async def check_values(db: Database, data: st.DataObject) -> None:
-    rows = data.draw(st.lists(things(db.dialect), min_size=1, max_size=3))
+    rows = data.draw(st.lists(things(db.dialect), min_size=ROWS or 1, max_size=ROWS or 3))
     await empty(db)
     async with db.transaction() as session:
         await session.execute(insert(Owner), [{"id": 1, "name": "o"}])

@@ -30,6 +30,9 @@ _EXACT = {
 }
 """The schema's type for which a value of this kind is written as it is."""
 
+_SIMPLE = {*_EXACT.values(), "any", "enum", "literal"}
+"""Types of a schema that make the same of the same value each time."""
+
 
 class Finish:
     """Finishes in Python a value that the database only carried."""
@@ -117,7 +120,7 @@ class Builder:
     # -- values
 
     def _leaf(self, leaf: Leaf, value: Any, stored: Stored, where: str) -> ColumnElement[Any]:
-        if stored.kind is Kind.ENUM and stored.plain and leaf.plain is not None:
+        if stored.kind is Kind.ENUM and stored.plain and leaf.plain in _SIMPLE:
             known = self._labels(leaf, value, stored)
             return case(*known, (value.is_(None), self._absent(leaf, stored)), else_=self._unwritable())
         native, when = self._native(leaf, value, stored)
@@ -164,7 +167,7 @@ class Builder:
 
     def _absent(self, leaf: Leaf, stored: Stored) -> ColumnElement[Any]:
         """What stands for NULL. A validator may answer differently each time, so it is asked each time."""
-        if leaf.plain is None or not stored.plain:
+        if leaf.plain not in _SIMPLE or not stored.plain:
             return self._token(self.writer.text("null"), Finish(str, stored, leaf))
         try:
             return self.writer.text(leaf.write(stored.value(None)).decode())

@@ -99,6 +99,8 @@ def _processor(declared: TypeEngine[Any], impl: TypeEngine[Any], dialect: Dialec
     value itself: ``func.sum()`` of integers may be declared as one type and come as another.
     """
     own = declared.dialect_impl(dialect)
+    if isinstance(impl, types.ARRAY):
+        return own.result_processor(dialect, 1022 if isinstance(impl.item_type, types.Float) else 1231)
     if dialect.name != "postgresql" or not isinstance(impl, (types.Numeric, types.Float)):
         return own.result_processor(dialect, None)
     usual = 701 if isinstance(impl, types.Float) else 1700

@@ -280,7 +280,7 @@ class ShapedReads(AsyncSession):
             join_transaction_mode="rollback_only",
         )
         dispatch: Any = aside.sync_session.dispatch
-        dispatch._update(sync.dispatch)  # whoever listens to this session listens to that one
+        dispatch._update(sync.dispatch, only_propagate=False)  # whoever listens here listens there
         async with aside:
             yield aside
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, Select, Text, case, cast, func, literal_column, select
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, aggregate_order_by
+from sqlalchemy.types import ARRAY
 
 from sqlawait.shape.kinds import Kind, Stored
 from sqlawait.shape.writers.base import Carried, Native, Writer, coalesce, quoted
@@ -64,6 +65,8 @@ class PostgreSQLWriter(Writer):
 
     def carried(self, value: ColumnElement[Any], stored: Stored) -> Carried | None:
         """As JSON strings of what the type prints."""
+        if isinstance(stored.type, ARRAY):
+            return self._array(value, stored.type)
         decode = _DECODERS.get(stored.kind)
         if decode is None or type(stored.type).__module__.endswith((".hstore", ".ranges")):
             return None
@@ -83,6 +86,24 @@ class PostgreSQLWriter(Writer):
         elif stored.kind is Kind.STRING:
             return Carried(func.to_json(value), decode)  # a cast would strip char(n)
         return Carried(func.to_json(cast(value, Text)), decode)
+
+    def _array(self, value: ColumnElement[Any], type_: ARRAY[Any]) -> Carried | None:
+        """As a JSON array of what the items print."""
+        kind = Stored(type_.item_type, self.dialect).kind
+        decode = _DECODERS.get(kind)
+        if decode is None or kind not in _ITEMS:
+            return None
+
+        def items(given: Any) -> Any:
+            return (
+                [items(item) for item in given]
+                if isinstance(given, list)
+                else given
+                if given is None
+                else decode(given)
+            )
+
+        return Carried(func.to_json(cast(value, ARRAY(Text))), items)
 
 
 def _boolean(writer: Writer, value: ColumnElement[Any], stored: Stored) -> Native:
@@ -184,5 +205,8 @@ _DECODERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.UUID: uuid.UUID,
     Kind.JSON: str,
 }
+
+_ITEMS = {Kind.INTEGER, Kind.STRING, Kind.DECIMAL, Kind.FLOAT, Kind.UUID}
+"""What an array may hold to be carried: its items print alike, whatever the session's settings."""
 
 __all__ = ["PostgreSQLWriter"]
