@@ -154,7 +154,7 @@ class Database:
             DatabaseAway: it cannot be reached.
             sqlalchemy.exc.DBAPIError: it refused the connection.
         """
-        async with self.engine.connect() as connection:
+        async with self._primary_reader().connect() as connection:
             await connection.execute(text("SELECT 1"))
         if self._replicas is not None:
             await self._replicas.open()

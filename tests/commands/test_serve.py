@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx2
 import pytest
@@ -104,6 +105,41 @@ def test_workers_share_the_port_and_the_numbers(tmp_path: Path) -> None:
     counted = re.search(r'http_request_duration_seconds_count\{.*route="/users/\{user_id\}".*\} (\S+)', numbers)
     assert counted is not None
     assert float(counted[1]) == 20
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_workers_share_keys_cursors_and_the_lock(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Whichever of two workers gets it: a key is done once, a cursor goes on, and nobody fails to write."""
+    url = request.getfixturevalue(f"{database}_url")
+    numbers = tmp_path / "numbers"
+    numbers.mkdir()
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(numbers), "DATABASE_URL": url}
+    with Served(tmp_path, "--port", "0", "--workers", "2", "--demo", **environment) as service:
+
+        def pay(key: int) -> dict[str, Any]:
+            body = {"source_id": 1 + key % 4, "target_id": 5, "amount": "1.00"}
+            answer = httpx2.post(
+                f"{service.base}/transfers", json=body, headers={"Idempotency-Key": f"{key}"}, timeout=60
+            )
+            assert answer.status_code == 201, answer.text
+            return dict(answer.json())
+
+        with ThreadPoolExecutor(8) as clients:  # a connection a request: either worker may accept it
+            paid = list(clients.map(pay, list(range(12)) * 4))
+        assert len({transfer["id"] for transfer in paid}) == 12
+        balances = {account["id"]: account["balance"] for account in service.get("/accounts").json()["items"]}
+        assert balances[5] == "512.00"
+        seen, page = [], service.get("/users?limit=3&sort=-name").json()
+        while page["next"]:
+            seen += [user["name"] for user in page["items"]]
+            page = service.get(f"/users?limit=3&sort=-name&cursor={page['next']}").json()
+        seen += [user["name"] for user in page["items"]]
+        assert seen == sorted(set(seen), reverse=True)
+        assert len(seen) == 16
+    kept = [file.stem for file in numbers.glob("*_*.db") if b"/transfers" in file.read_bytes()]
+    assert len({name.rpartition("_")[2] for name in kept}) == 2, "one worker served them all"
 
 
 def test_a_taken_port_is_said_in_one_line(command: Command) -> None:

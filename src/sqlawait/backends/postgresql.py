@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, Column, Table, event
+from sqlalchemy import URL, Column, Dialect, Table, TypeDecorator, event
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -137,7 +137,9 @@ class PostgreSQL(Backend):
         columns: Sequence[Column[Any]],
         records: Iterable[tuple[Any, ...]],
     ) -> bool:
-        """COPY, in the session's own transaction."""
+        """COPY, in the session's own transaction; not of vectors, which asyncpg cannot send in COPY's form."""
+        if any(_is_vector(column, connection.dialect) for column in columns):
+            return False
         raw = await connection.get_raw_connection()
         adapted: Any = raw.dbapi_connection
         driver: Any = raw.driver_connection
@@ -159,6 +161,12 @@ class PostgreSQL(Backend):
             statement = f"COPY {table.name}"
             raise DBAPIError.instance(statement, None, error, dbapi.Error, hide_parameters=True) from error
         return True
+
+
+def _is_vector(column: Column[Any], dialect: Dialect) -> bool:
+    type_ = column.type.dialect_impl(dialect)
+    plain = type_.impl_instance if isinstance(type_, TypeDecorator) else type_
+    return type(plain).__module__.startswith("pgvector.")
 
 
 def _settings(timeouts: Timeouts) -> dict[str, str]:

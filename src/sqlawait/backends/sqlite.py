@@ -22,6 +22,7 @@ from sqlalchemy.util import await_only
 
 from sqlawait.backends.base import Backend, Failure, Timeouts, is_stream, option
 from sqlawait.backends.sqlite_vectors import load_sqlite_vec
+from sqlawait.backends.sqlite_writers import WritersTurn
 
 # https://www.sqlite.org/rescode.html
 _CODES = {
@@ -44,7 +45,6 @@ _CODES = {
 
 _WRITE = "BEGIN IMMEDIATE"
 _BEGIN = "sqlawait_begin"
-_TURN = "sqlawait_turn"
 _QUERY_ONLY = "sqlawait_query_only"
 _DEADLINE = "sqlawait_deadline"
 
@@ -122,32 +122,6 @@ class SQLite(Backend):
             deadline[0] = time.monotonic() + deadline[1]
 
 
-class WritersTurn:
-    """The line in which the writers of one process wait for SQLite's one write lock: first come, first served.
-
-    SQLite itself lets a waiting writer sleep and look again, longer each time, so that under load some never
-    find the lock free while late arrivals take it. Other processes are still waited for in SQLite's way.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._lock = asyncio.Lock()
-
-    async def take(self, info: dict[Any, Any]) -> None:
-        """Wait for the turn and note it in the connection's ``info``; after ``seconds`` let SQLite decide."""
-        if info.get(_TURN):
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._seconds):
-                await self._lock.acquire()
-            info[_TURN] = True
-
-    def give(self, info: dict[Any, Any]) -> None:
-        """Pass the turn on, if this connection has it."""
-        if info.pop(_TURN, False):
-            self._lock.release()
-
-
 def in_memory(url: URL) -> bool:
     """Whether the database lives in the memory of one connection."""
     return url.database in (None, "", ":memory:")
@@ -189,7 +163,8 @@ def _set_up_connections(engine: Engine, timeouts: Timeouts) -> None:
 
 
 def _begin_explicitly(engine: Engine, timeouts: Timeouts) -> None:
-    turn = WritersTurn(timeouts.lock)
+    alone = in_memory(engine.url) or str(engine.url.database).startswith("file:")
+    turn = WritersTurn(timeouts.lock, None if alone else engine.url.database)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -208,6 +183,11 @@ def _begin_explicitly(engine: Engine, timeouts: Timeouts) -> None:
     def end(connection: DBAPIConnection | None, entry: ConnectionPoolEntry, *_: Any) -> None:
         del connection
         turn.give(entry.info)
+
+    @event.listens_for(engine, "engine_disposed")
+    def close(engine: Engine) -> None:
+        del engine
+        turn.close()
 
 
 def _bound_statements(engine: Engine, timeouts: Timeouts) -> None:
