@@ -101,6 +101,17 @@ async def test_vectors_come_back_as_stored(db: Database) -> None:
         assert (found.id, far) == (7, 0)
 
 
+async def test_vectors_are_inserted_in_bulk(db: Database) -> None:
+    """Though the driver has no form of them for COPY."""
+    rows = [
+        {"id": 1000 + number, "group": 9, "cosine": vector, "l2": vector, "inner": vector, "maybe": None}
+        for number, vector in enumerate(vectors(20))
+    ]
+    async with db.transaction() as session:
+        assert await session.bulk_insert(Thing, rows) == 20
+        assert await session.count(Thing, group=9) == 20
+
+
 async def test_nearest_is_a_select(db: Database) -> None:
     """It takes conditions, aliases and shapes like any other select."""
     other = aliased(Thing)

@@ -264,6 +264,43 @@ def current(database_url: DatabaseUrl = None) -> None:
     migrations.current()
 
 
+@db.command(name="copy")
+def copy_database(
+    source: Annotated[str, typer.Argument(help="The SQLite database; it is only read.")],
+    target: Annotated[str, typer.Argument(help="A PostgreSQL or MySQL database, migrated and empty.")],
+    models: Annotated[
+        str | None,
+        typer.Option(help="Where the tables are, as package.module:Base; by default as the migrations."),
+    ] = None,
+    without: Annotated[list[str] | None, typer.Option(help="A table to leave out; may be repeated.")] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Empty the target of an unfinished copy and begin again.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Move a SQLite database to PostgreSQL or MySQL.
+
+    Every value is checked before anything is written; rows and checksums are compared afterwards. A copy that
+    was interrupted goes on where it stopped when the command is given again.
+
+    Exit codes: 0 copied and compared, 1 a value does not fit or the copy differs, 2 refused, nothing written.
+
+    [bold]Examples[/bold]
+
+      sqlawait db upgrade --database-url postgresql://app@localhost/shop
+
+      sqlawait db copy sqlite:///shop.db postgresql://app@localhost/shop
+
+      sqlawait db copy sqlite:///shop.db mysql://app@localhost/shop --models shop.models:Base --json
+    """
+    from sqlawait.commands.copying import Options, copy
+
+    options = Options(
+        source=source, target=target, models=models, without=without or (), restart=restart, as_json=json
+    )
+    raise typer.Exit(copy(options))
+
+
 @app.command()
 def convert(  # noqa: PLR0917  # a command line's options are its parameters
     path: Annotated[Path, typer.Argument(exists=True, help="The code base, or a file of it.")],

@@ -115,7 +115,7 @@ def test_workers_share_keys_cursors_and_the_lock(
     url = request.getfixturevalue(f"{database}_url")
     numbers = tmp_path / "numbers"
     numbers.mkdir()
-    environment = {"PROMETHEUS_MULTIPROC_DIR": str(numbers), "DATABASE_URL": url}
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(numbers), "DATABASE_URL": url, "EMBEDDER": "none"}
     with Served(tmp_path, "--port", "0", "--workers", "2", "--demo", **environment) as service:
 
         def pay(key: int) -> dict[str, Any]:
