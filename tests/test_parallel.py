@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import Text, cast, event, func, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, with_loader_criteria
 
 from models import Base, Post, User
 from sqlawait import Database
@@ -24,6 +24,12 @@ class UserOut(BaseModel):
 def pool_of(db: Database) -> FairPool:
     assert isinstance(db.engine.pool, FairPool)
     return db.engine.pool
+
+
+class Numbers(BaseModel):
+    """What no row is."""
+
+    email: int
 
 
 async def filled(db: Database) -> None:
@@ -85,6 +91,21 @@ async def test_they_see_one_snapshot(postgresql_url: str) -> None:
         await writing
 
 
+async def test_filters_of_the_session_are_heard(db: Database) -> None:
+    """Who listens to the session's statements, as filters by tenant do, hears those of all connections."""
+    await filled(db)
+    async with db.reader() as session:
+
+        @event.listens_for(session.sync_session, "do_orm_execute")
+        def hide(state: Any) -> None:
+            state.statement = state.statement.options(with_loader_criteria(User, User.id > 1))
+
+        users, shaped = await session.parallel(
+            select(User).order_by(User.id), (select(User).order_by(User.id), UserOut)
+        )
+        assert [user.id for user in users] == [user.id for user in shaped] == [2, 3]
+
+
 async def test_own_changes_are_seen(db: Database) -> None:
     """A session with a transaction or changes runs them on its own connection."""
     await filled(db)
@@ -107,6 +128,12 @@ async def test_the_first_error_ends_all(db: Database) -> None:
             await session.parallel(
                 select(User), select(text("no_such_column")).select_from(User), select(User), select(Post)
             )
+        with pytest.raises(DBAPIError):
+            await session.parallel(
+                (select(User), UserOut), (select(User).where(text("no_such_column = 1")), UserOut), select(Post)
+            )
+        with pytest.raises(ValidationError):
+            await session.parallel((select(User), Numbers), (select(User), UserOut), select(Post))
     assert (pool_of(db).checkedout(), pool_of(db).waiting()) == (0, 0)
     async with db.reader() as session:
         assert len((await session.parallel(select(User), select(Post)))[0]) == 3
@@ -128,10 +155,10 @@ async def test_ten_times_overload_ends(url: str) -> None:
 
         async def one() -> None:
             async with db.reader() as session:
-                users, posts, count = await session.parallel(
-                    select(User), select(Post), select(func.count(User.id))
+                users, posts, count, shaped = await session.parallel(
+                    select(User), select(Post), select(func.count(User.id)), (select(User), UserOut)
                 )
-                assert (len(users), len(posts), count) == (3, 3, [3])
+                assert (len(users), len(posts), count, len(shaped)) == (3, 3, [3], 3)
 
         async with asyncio.timeout(60):
             await asyncio.gather(*(one() for _ in range(size * 10)))
@@ -150,7 +177,8 @@ async def test_cancellation_leaks_nothing(db: Database) -> None:
         await session.parallel(select(User), select(Post))
     for steps in range(0, 60, 6):
         async with db.session() as session:
-            task = asyncio.create_task(session.parallel(select(User), select(Post), select(User)))
+            shaped = (select(User), UserOut)
+            task = asyncio.create_task(session.parallel(select(User), shaped, select(Post), shaped))
             for _ in range(steps):
                 await asyncio.sleep(0)
             task.cancel()

@@ -19,6 +19,7 @@ from sqlalchemy.orm.loading import merge_frozen_result
 from sqlawait.exceptions import PoolTimeout
 from sqlawait.pool import FairPool, without_waiting
 from sqlawait.shape import ShapedReads
+from sqlawait.shape.reads import beside
 
 Query = Select[Any] | tuple[Select[Any], type[BaseModel]]
 """A statement; or a statement and the schema in which its rows are wanted."""
@@ -98,7 +99,7 @@ class _Crew:
 
     async def _work(self, connection: AsyncConnection) -> None:
         """Run queries until none is left. What they load goes over into the session that asked."""
-        async with ShapedReads(connection, expire_on_commit=False, autoflush=False) as worker:
+        async with beside(self._session, connection) as worker:
             for number in self._todo:
                 self._results[number] = await _rows(worker, self._queries[number], into=self._session)
 

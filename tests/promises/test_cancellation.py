@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from sqlalchemy import func, make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncSession as PlainSession
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -16,6 +17,11 @@ from models import Base, Counter, Post, User
 from promises.effort import LONG
 from promises.sweep import in_time, step
 from sqlawait import AsyncSession, Database, Timeouts
+
+
+class UserOut(BaseModel):
+    email: str
+
 
 Operation = Callable[[Database], Awaitable[Any]]
 
@@ -43,6 +49,23 @@ async def read_without_transaction(db: Database) -> None:
     async with db.reader() as session:
         await session.one(select(User).where(User.email == "1@example.com").options(selectinload(User.posts)))
         await session.first(select(User.name))
+
+
+@operation
+async def read_shaped(db: Database) -> None:
+    """Past SQLAlchemy's connection, and through it."""
+    async with db.reader() as session:
+        await session.json_all(User, UserOut)
+        await session.read_page(select(User).order_by(User.email), UserOut, limit=1)
+    async with db.transaction() as session:
+        await session.json_all(User, UserOut)
+
+
+@operation
+async def write_at_once(db: Database) -> None:
+    """Each statement commits by itself."""
+    async with db.session(isolation_level="AUTOCOMMIT") as session:
+        await session.scalar(text("SELECT 1"))
 
 
 @operation

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from sqlalchemy import URL, Column, Table, event
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.dml import Insert
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from sqlawait.backends.base import Backend, Failure, Timeouts, is_stream, option
+from sqlawait.backends.guard import to_the_end
 from sqlawait.backends.read_ahead import bound_read_ahead
 
 # https://mariadb.com/kb/en/mariadb-error-codes/ and MySQL's list: they agree on these
@@ -94,6 +97,7 @@ class MySQL(Backend):
     def prepare(self, engine: Engine, timeouts: Timeouts, *, pgbouncer: bool) -> None:
         """Set the server's time-outs and strictness on each connection, and read-only at BEGIN."""
         del pgbouncer
+        _put_off_cancellation(engine.dialect)
         if engine.dialect.driver == "asyncmy":
             bound_read_ahead(engine)
 
@@ -128,8 +132,7 @@ class MySQL(Backend):
     def options(self, *, isolation_level: str | None, read_only: bool, deferred: bool) -> dict[str, Any]:
         """Of the next transaction only.
 
-        SQLAlchemy would set the connection at check-out, and back on return: two more round trips, and
-        a connection that is lost when the task is cancelled in the first.
+        SQLAlchemy would set the connection at check-out, and back on return: two more round trips.
         """
         del deferred
         if isolation_level and isolation_level.upper() == "AUTOCOMMIT":
@@ -175,6 +178,28 @@ def _number(error: BaseException) -> int:
     """The server's number of an error; 0 where it has none."""
     first = error.args[0] if error.args else None
     return first if isinstance(first, int) else 0
+
+
+def _put_off_cancellation(dialect: Dialect) -> None:
+    """Let a task be cancelled after a connection's isolation level is set, not while it is.
+
+    That is done at check-out, when SQLAlchemy's connection is half made: it would be lost, and its place in the
+    pool come back only by garbage collection.
+    """
+    set_level = dialect.set_isolation_level
+
+    async def to_be_cancelled_after(work: Awaitable[None]) -> None:
+        task = asyncio.current_task()
+        before = task.cancelling() if task is not None else 0
+        await to_the_end(work)
+        if task is not None and task.cancelling() > before:
+            task.uncancel()  # it counts each once
+            task.cancel()
+
+    def set_isolation_level(connection: DBAPIConnection, level: Any) -> None:
+        await_only(to_be_cancelled_after(greenlet_spawn(set_level, connection, level)))
+
+    dialect.set_isolation_level = set_isolation_level  # type: ignore[method-assign, assignment] # other names
 
 
 def _unbounded(statement: str, *, mariadb: bool) -> str:

@@ -12,8 +12,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 from sqlalchemy import BindParameter, Connection, Engine, Executable, Result, Select, bindparam, inspect, select
 from sqlalchemy.exc import MultipleResultsFound
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import LoaderCriteriaOption
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.orm import LoaderCriteriaOption, Session
 
 from sqlawait.exceptions import ConfigurationError, NotFound
 from sqlawait.paging import Keyset, Page, keyset
@@ -271,18 +271,25 @@ class ShapedReads(AsyncSession):
         sync = self.sync_session
         if sync.autoflush and not sync._is_clean():
             await self.flush()
-        aside = AsyncSession(
-            await self.connection(),
-            sync_session_class=type(sync),
-            autoflush=False,
-            expire_on_commit=False,
-            info=sync.info,
-            join_transaction_mode="rollback_only",
-        )
-        dispatch: Any = aside.sync_session.dispatch
-        dispatch._update(sync.dispatch, only_propagate=False)  # whoever listens here listens there
-        async with aside:
-            yield aside
+        async with beside(self, await self.connection()) as session:
+            yield session
+
+
+def beside(session: AsyncSession, connection: AsyncConnection) -> ShapedReads:
+    """A session like another on a connection of its own: whoever listens to the one hears both."""
+    other = ShapedReads(
+        connection,
+        sync_session_class=session.sync_session_class,
+        autoflush=False,
+        expire_on_commit=False,
+        join_transaction_mode="rollback_only",
+    )
+    sync: Session | None = session.__dict__.get("sync_session")
+    if sync is not None:  # else nobody can listen to it yet
+        other.sync_session.info.update(sync.info)
+        dispatch: Any = other.sync_session.dispatch
+        dispatch._update(sync.dispatch, only_propagate=False)
+    return other
 
 
 def _objects(statement: Select[Any], schema: type[BaseModel]) -> Select[Any]:
@@ -353,4 +360,4 @@ def _only(rows: Sequence[T], statement: Select[Any]) -> T:
     return rows[0]
 
 
-__all__ = ["Explanation", "ShapedReads"]
+__all__ = ["Explanation", "ShapedReads", "beside"]
