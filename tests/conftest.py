@@ -21,7 +21,6 @@ from sqlalchemy import URL, make_url
 from models import Base
 from sqlawait import Database
 from sqlawait.embedded import EmbeddedPostgres
-from sqlawait.guards.guards import _stack
 
 BACKENDS = ("sqlite", "postgresql", "mysql")
 
@@ -92,16 +91,6 @@ async def db(url: str) -> AsyncIterator[Database]:
         await database.create_all(Base.metadata)
         yield database
         assert database.engine.pool.checkedout() == 0, "a connection was not given back"
-
-
-@pytest.fixture(autouse=True)
-def _guards_end_with_their_test() -> Iterator[None]:
-    """Guards are the process's: what a test has installed must not judge, or slow, the next one."""
-    before = list(_stack)
-    yield
-    for guards in [guards for guards in _stack if guards not in before]:
-        while guards in _stack:
-            guards.remove()
 
 
 @pytest.fixture

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import FrameType, GeneratorType
 from typing import Self
 
 import pytest
@@ -212,3 +215,89 @@ def test_a_loop_that_was_not_told_to_stop_watching_is_let_go() -> None:
     (thread,) = [one for one in threading.enumerate() if one.name == "sqlawait-loop-watch"]
     thread.join(5)
     assert threading.active_count() == before
+
+
+class Hands:
+    """A monitor without its thread, and its clock's hands: what it makes of what it sees, on any machine."""
+
+    def __init__(self) -> None:
+        self.findings = Findings()
+        self.now = 0.0
+        guards = Guards(observers=[self.findings])
+        self.monitor = blocked_loop.Monitor(asyncio.get_running_loop(), guards, clock=lambda: self.now)
+
+    def block(self, *seen: tuple[FrameType, asyncio.Task[None] | None], seconds: float) -> None:
+        """Nothing turns for so long, but for those who are seen at work, one after the other."""
+        end = self.now + seconds
+        while self.now + 0.025 < end:
+            self.now += 0.025
+            if self.monitor.is_late():
+                frame, task = seen[int((1 - (end - self.now) / seconds) * len(seen))]
+                self.monitor.see(frame, task)
+        self.now = end
+        self.monitor.beat()
+
+
+def line_of_the_application() -> FrameType:
+    return sys._getframe()
+
+
+@pytest.fixture
+def line_of_a_library() -> Iterator[FrameType]:
+    """A frame of Python's own, with no line of the application further out."""
+    walk = os.walk(".")
+    next(walk)
+    assert isinstance(walk, GeneratorType)
+    yield walk.gi_frame
+    walk.close()
+
+
+async def test_a_framework_may_warm_up_once(line_of_a_library: FrameType) -> None:
+    """A block without a line of the application is told of from its second time on."""
+    hands = Hands()
+    hands.block((line_of_a_library, None), seconds=0.5)
+    assert hands.findings == []
+    hands.block((line_of_a_library, None), seconds=0.5)
+    (finding,) = hands.findings
+    assert finding.site is None
+    assert "<frozen os>" in finding.message or "os.py" in finding.message
+
+
+async def test_the_applications_own_line_is_told_the_first_time() -> None:
+    """Where somebody can change it, there is no warming up."""
+    hands = Hands()
+    hands.block((line_of_the_application(), None), seconds=0.5)
+    (finding,) = hands.findings
+    assert finding.site is not None
+    assert finding.site.function == "line_of_the_application"
+    assert finding.seconds == pytest.approx(0.5, abs=0.02)
+
+
+async def test_a_block_at_the_end_of_a_busy_turn_is_as_long_as_it_was_seen() -> None:
+    """The time before it belongs to those who had it."""
+    hands = Hands()
+    one, other = [asyncio.create_task(asyncio.sleep(0)) for _ in range(2)]
+    frame = line_of_the_application()
+    hands.block((frame, one), (frame, other), (frame, other), (frame, other), seconds=0.8)
+    (finding,) = hands.findings
+    assert finding.seconds == pytest.approx(0.6, abs=0.05)
+    await asyncio.gather(one, other)
+
+
+async def test_silent_where_many_tasks_have_a_short_turn_each() -> None:
+    """A loop that has much to do is late, and no line is at fault."""
+    hands = Hands()
+    tasks = [asyncio.create_task(asyncio.sleep(0)) for _ in range(20)]
+    frame = line_of_the_application()
+    hands.block(*((frame, task) for task in tasks), seconds=1.0)
+    assert hands.findings == []
+    assert hands.monitor.lags[-1] == pytest.approx(1.0, abs=0.05)
+    await asyncio.gather(*tasks)
+
+
+async def test_silent_below_the_threshold() -> None:
+    """What is shorter than the limit may be."""
+    hands = Hands()
+    for _ in range(3):
+        hands.block((line_of_the_application(), None), seconds=0.09)
+    assert hands.findings == []

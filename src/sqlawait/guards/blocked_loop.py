@@ -2,7 +2,8 @@
 
 Blocking database calls are found where they are made, however quick they were this time. Anything else is
 found by time: a beat on the loop says that it turns, a thread notices when the beats stop, and only then looks
-at the stack.
+at the stack. Between two beats each task gets at most one turn, so a task that is seen again is still in the
+same one: that is a block. Many tasks of which each is seen once are a loop that has much to do.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ import sys
 import threading
 import time
 import weakref
-from collections import Counter, deque
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from time import perf_counter
 from types import FrameType
 from typing import Any
 
 from sqlawait.events import Site
 from sqlawait.guards import leaked_connection
-from sqlawait.guards.guards import Guards, active_for, running_loop
-from sqlawait.guards.scope import Scope, open_scopes, scope_of_task
+from sqlawait.guards.judge import Judge
+from sqlawait.guards.scope import Scope, active_for, open_scopes, scope_of_task
 from sqlawait.guards.sites import app_stack, innermost, is_app, site_of
 
 _LAGS = 4_096
@@ -34,7 +37,7 @@ def blocking_call(what: str) -> None:
     Raises:
         BlockedLoop: an event loop runs in this thread, and the guard is set to raise.
     """
-    if running_loop() is None:
+    if asyncio._get_running_loop() is None:
         return
     chosen = active_for("blocked-loop")
     if chosen is None:
@@ -60,80 +63,135 @@ def blocking_call(what: str) -> None:
     )
 
 
-class Monitor:
-    """Watches one event loop: its lag always, its stack when it is blocked."""
+@dataclass(slots=True)
+class _Turn:
+    """A task, or a callback, that was at work each time the watching thread looked."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, guards: Guards) -> None:
+    site: Site | None
+    function: str
+    scope: Scope | None
+    first: float
+    last: float
+
+    @property
+    def span(self) -> float:
+        """For how long at least it was at work, in seconds."""
+        return self.last - self.first
+
+
+class Monitor:
+    """Watches one event loop: its lag always, its stack when it is blocked.
+
+    Parameters:
+        loop: the running loop.
+        guards: judge what belongs to no request.
+        clock: seconds; what decides how long a block was.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, guards: Judge, *, clock: Callable[[], float] = perf_counter
+    ) -> None:
         self._loop = weakref.ref(loop)
         self._guards = guards
+        self._clock = clock
         self._thread_id = threading.get_ident()
         self._native_id = threading.get_native_id()
-        self._clock = (
+        self._cpu_clock = (
             time.pthread_getcpuclockid(self._thread_id) if hasattr(time, "pthread_getcpuclockid") else None
         )
         self._after = guards.limits.blocked_after
         self._interval = self._after / 4
         self._stop = threading.Event()
         self._beats = 0
-        self._beat_at = perf_counter()
+        self._beat_at = clock()
         self._cpu_at = self._cpu()
-        self._samples: Counter[tuple[Site | None, str, Scope | None]] = Counter()
+        self._turns: dict[object, _Turn] = {}
         self._stalled = 0.0
         self._warmed_up: set[str] = set()
         self._collected = 0.0
         self._collecting_since = 0.0
+        self._handle: asyncio.TimerHandle | None = None
+        self._thread = threading.Thread(target=self._watch, name="sqlawait-loop-watch", daemon=True)
         self.lags: deque[float] = deque(maxlen=_LAGS)
         """Seconds by which the loop came late to its beats, the newest last."""
+
+    def start(self) -> None:
+        """Begin the watch."""
+        loop = self._loop()
+        assert loop is not None
         gc.callbacks.append(self._collecting)
-        self._handle = loop.call_later(self._interval, self._beat)
-        self._thread = threading.Thread(target=self._watch, name="sqlawait-loop-watch", daemon=True)
+        self._handle = loop.call_later(self._interval, self._beat_again)
         self._thread.start()
 
     def stop(self) -> None:
         """End the watch, and wait for its thread. A block that has just ended is still reported."""
-        self._handle.cancel()
+        if self._handle is not None:
+            self._handle.cancel()
         self._stop.set()
         self._thread.join()
         self._unhook()
-        if self._samples:
-            self._released(perf_counter() - self._beat_at)
+        if self._turns:
+            self._released(self._clock() - self._beat_at)
 
-    def _beat(self) -> None:
-        loop = self._loop()
-        if loop is None or self._stop.is_set():
-            return
-        now = perf_counter()
+    def beat(self) -> None:
+        """The loop turns."""
+        now = self._clock()
         gap = now - self._beat_at
         self.lags.append(max(0.0, gap - self._interval))
-        if self._samples:
+        if self._turns:
             self._released(gap)
         self._beats += 1
         self._collected = 0.0
         self._beat_at, self._cpu_at = now, self._cpu()
+
+    def _beat_again(self) -> None:
+        loop = self._loop()
+        if loop is None or self._stop.is_set():
+            return
+        self.beat()
         if self._beats % 8 == 0:
             leaked_connection.look(loop)
-        self._handle = loop.call_later(self._interval, self._beat)
+        self._handle = loop.call_later(self._interval, self._beat_again)
 
     def settle(self, ending: Scope) -> None:
         """Report a block at the end of the request that made it, though the loop has not turned yet."""
-        if self._samples:
-            now = perf_counter()
+        if self._turns:
+            now = self._clock()
             self.lags.append(now - self._beat_at)
             self._released(now - self._beat_at, ending)
             self._beat_at, self._cpu_at = now, self._cpu()
 
+    def is_late(self) -> bool:
+        """Whether the beat is so late that it is time to look."""
+        return self._clock() - self._beat_at >= self._after / 2
+
+    def see(self, frame: FrameType, task: asyncio.Task[Any] | None) -> None:
+        """Note who is at work while the beat is late."""
+        now = self._clock()
+        key: object = task if task is not None else _outermost(frame)
+        turn = self._turns.get(key)
+        if turn is not None:
+            turn.last = now
+            turn.site, turn.function = _where(frame)
+        else:
+            self._turns[key] = _Turn(*_where(frame), scope_of_task(task), now, now)
+
     def _released(self, gap: float, *ending: Scope) -> None:
-        """Report the block that has just ended. This runs on the loop, so ``gap`` is its true length."""
-        samples, self._samples = self._samples, Counter()
+        """Report the block that has just ended. This runs on the loop, so ``gap`` is the loop's true lag."""
+        turns, self._turns = self._turns, {}
         stalled, self._stalled = self._stalled, 0.0
         if stalled > gap / 2 and self._cpu() - self._cpu_at < self._after:
             return  # the machine or other threads kept this one from running: the code is not to blame
         if gap - self._collected < self._after:
             return  # the garbage collector's pause, which no line can await
-        (site, function, scope), _ = samples.most_common(1)[0]
-        seconds = gap - self._interval / 2  # it began between two beats
         for each in {*open_scopes(), *ending}:
-            each.blocked += min(seconds, perf_counter() - each.started)
+            each.blocked += min(gap, perf_counter() - each.started)
+        turn = max(turns.values(), key=lambda turn: turn.span)
+        if turn.span + self._interval < self._after:
+            return  # many had their turn, none of them long
+        # Alone, it has had the loop since shortly after the beat before; else since shortly before it was seen.
+        seconds = gap - self._interval / 2 if len(turns) == 1 else turn.span + self._interval
+        site, function, scope = turn.site, turn.function, turn.scope
         guards = scope.guards if scope is not None else self._guards
         if not guards.on("blocked-loop") or (scope is not None and scope.startup):
             return
@@ -169,23 +227,23 @@ class Monitor:
                 lost = 0.0
             if late > self._interval:
                 lost += late  # this thread came late itself: nothing is known of that time
-            if now - self._beat_at < self._after + self._interval:
+            if not self.is_late():
                 continue
             loop = self._loop()
             if loop is None or loop.is_closed():
                 self._unhook()
                 return
             if not loop.is_running():
-                self._beat_at = now  # paused between two runs of the loop: nothing is blocked
+                self._beat_at = self._clock()  # paused between two runs of the loop: nothing is blocked
                 continue
             frame = sys._current_frames().get(self._thread_id)
             if frame is None or _idle(frame) or _importing(frame):
                 continue
-            found = (*_where(frame), scope_of_task(asyncio.current_task(loop)))
-            del frame
-            if beats == self._beats:  # still the same block
+            task = asyncio.current_task(loop)
+            if beats == self._beats:  # still the same lag
                 self._stalled = max(lost, _queued(self._native_id) - queued)
-                self._samples[found] += 1
+                self.see(frame, task)
+            del frame, task
 
     def _collecting(self, phase: str, _: dict[str, int]) -> None:
         """The garbage collector begins or ends, in whichever thread it struck."""
@@ -201,7 +259,7 @@ class Monitor:
             gc.callbacks.remove(self._collecting)
 
     def _cpu(self) -> float:
-        return time.clock_gettime(self._clock) if self._clock is not None else 0.0
+        return time.clock_gettime(self._cpu_clock) if self._cpu_clock is not None else 0.0
 
 
 def _queued(native_id: int) -> float:
@@ -216,20 +274,21 @@ def _queued(native_id: int) -> float:
 _monitors: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Monitor] = weakref.WeakKeyDictionary()
 
 
-def watch(guards: Guards) -> Monitor | None:
+def watch(guards: Judge) -> Monitor | None:
     """Watch the running loop from now on, once a loop; None where the guard is off."""
-    loop = running_loop()
+    loop = asyncio._get_running_loop()
     if loop is None or not guards.on("blocked-loop"):
         return None
     monitor = _monitors.get(loop)
     if monitor is None:
         monitor = _monitors[loop] = Monitor(loop, guards)
+        monitor.start()
     return monitor
 
 
 def unwatch() -> None:
     """End the watch of the running loop."""
-    loop = running_loop()
+    loop = asyncio._get_running_loop()
     monitor = _monitors.pop(loop, None) if loop is not None else None
     if monitor is not None:
         monitor.stop()
@@ -237,7 +296,7 @@ def unwatch() -> None:
 
 def settle(ending: Scope) -> None:
     """Report a block of the running loop that a request has just made; at the request's end."""
-    loop = running_loop()
+    loop = asyncio._get_running_loop()
     monitor = _monitors.get(loop) if loop is not None else None
     if monitor is not None:
         monitor.settle(ending)
@@ -255,9 +314,16 @@ def _where(frame: FrameType) -> tuple[Site | None, str]:
     current: FrameType | None = frame
     while current is not None:
         if is_app(current.f_code.co_filename):
-            return site_of(current.f_code, current.f_lineno), function
+            return site_of(current.f_code, current.f_lasti), function
         current = current.f_back
     return None, function
+
+
+def _outermost(frame: FrameType) -> FrameType:
+    """The frame of the callback that the loop runs; the frame itself, so that it is no other's."""
+    while frame.f_back is not None and not frame.f_back.f_code.co_filename.endswith("events.py"):
+        frame = frame.f_back
+    return frame
 
 
 def _idle(frame: FrameType) -> bool:

@@ -1,53 +1,18 @@
-"""The guards' switchboard: which of them is off, logs or raises, and who is told."""
+"""The guards themselves: what the application sets up."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from time import perf_counter, time
-from typing import Any, Literal, Self, get_args
+from typing import Self
 
-from sqlawait.events import Finding, GuardName, Observer, Site
-from sqlawait.exceptions import (
-    BlockedLoop,
-    ConfigurationError,
-    GuardError,
-    LazyLoad,
-    LeakedConnection,
-    NPlusOne,
-    SharedSession,
-)
-from sqlawait.guards.scope import Scope, current_scope, entered
-
-Action = Literal["off", "log", "raise"]
-
-logger = logging.getLogger("sqlawait.guards")
-
-_ERRORS: dict[GuardName, type[GuardError]] = {
-    error.guard: error for error in (LazyLoad, NPlusOne, SharedSession, BlockedLoop, LeakedConnection)
-}
+from sqlawait.events import Observer
+from sqlawait.guards import hooks
+from sqlawait.guards.judge import Action, Judge, Limits
+from sqlawait.guards.scope import Scope, entered, judges
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """From when on the guards that count and measure speak up.
-
-    Parameters:
-        repeats: executions of one SELECT from one line, with different values, in one request.
-        blocked_after: seconds without the event loop turning.
-        idle_after: seconds that a connection is held while its task waits for something else.
-    """
-
-    repeats: int = 5
-    blocked_after: float = 0.1
-    idle_after: float = 1.0
-
-
-class Guards:
+class Guards(Judge):
     """The five guards, each off, logging or raising.
 
     Parameters:
@@ -83,63 +48,38 @@ class Guards:
         observers: Sequence[Observer] = (),
         bind_values: bool = False,
     ) -> None:
-        self.actions: Mapping[GuardName, Action] = {
-            "lazy-load": lazy_load,
-            "n-plus-one": n_plus_one,
-            "shared-session": shared_session,
-            "blocked-loop": blocked_loop,
-            "leaked-connection": leaked_connection,
-        }
-        for name, action in self.actions.items():
-            if action not in get_args(Action):
-                raise ConfigurationError(f"{action!r} is no action for the guard {name}; use off, log or raise")
-        self.limits = limits or Limits()
-        self.observers = list(observers)
-        self.bind_values = bind_values
+        super().__init__(
+            lazy_load=lazy_load,
+            n_plus_one=n_plus_one,
+            shared_session=shared_session,
+            blocked_loop=blocked_loop,
+            leaked_connection=leaked_connection,
+            limits=limits,
+            observers=observers,
+            bind_values=bind_values,
+        )
         self._installed = 0
 
-    @classmethod
-    def development(cls, **options: Any) -> Self:
-        """All guards raise, N+1 excepted: it is slow, not wrong, and logs."""
-        chosen: dict[str, Any] = {name.replace("-", "_"): "raise" for name in get_args(GuardName)}
-        return cls(**{**chosen, "n_plus_one": "log", **options})
-
-    @classmethod
-    def production(cls, **options: Any) -> Self:
-        """All guards log."""
-        return cls(**options)
-
-    def on(self, guard: GuardName) -> bool:
-        """Whether a guard is switched on."""
-        return self.actions[guard] != "off"
-
     def install(self) -> Self:
-        """Begin to watch: every engine, pool and AsyncSession of this process, once however often it is called.
+        """Begin to watch every engine, pool and AsyncSession of this process, once however often it is called.
 
-        A request is judged by the guards of its own application; code outside of any, by those installed last.
+        Requests are judged by the guards of their own application. Code outside of any is judged by these, or
+        by those that were installed after them.
         """
-        from sqlawait.guards import hooks
-
-        with _lock:
-            self._installed += 1
-            if self._installed == 1:
-                if not _stack:
-                    hooks.listen()
-                _stack.append(self)
+        self._installed += 1
+        if self._installed == 1:
+            hooks.listen()
+            judges.append(self)
         return self
 
     def remove(self) -> None:
         """End what :meth:`install` began."""
-        from sqlawait.guards import hooks
-
-        with _lock:
-            if self._installed == 0:
-                return
-            self._installed -= 1
-            if self._installed == 0:
-                _stack.remove(self)
-                if not _stack:
-                    hooks.unlisten()
+        if self._installed == 0:
+            return
+        self._installed -= 1
+        if self._installed == 0:
+            judges.remove(self)
+            hooks.unlisten()
 
     def __enter__(self) -> Self:
         return self.install()
@@ -154,82 +94,10 @@ class Guards:
         Raises:
             GuardError: at the end of the block, of a guard set to ``"raise"`` that judges the whole of it.
         """
-        from sqlawait.guards import hooks
-
         scope = Scope(self, label=label)
         with entered(scope):
             yield scope
         hooks.scope_ended(scope)
 
-    def tell(self, event: object) -> None:
-        """Give an event to the observers."""
-        for observer in self.observers:
-            observer(event)
 
-    def report(
-        self,
-        guard: GuardName,
-        message: str,
-        *,
-        fix: str,
-        site: Site | None,
-        scope: Scope | None,
-        count: int = 1,
-        seconds: float = 0.0,
-        related: Mapping[str, Site] | None = None,
-        may_raise: bool = True,
-    ) -> None:
-        """Tell of a finding: the observers always, then the log or the caller.
-
-        Raises:
-            GuardError: the guard is set to ``"raise"``.
-        """
-        finding = Finding(
-            guard=guard,
-            message=message,
-            fix=fix,
-            site=site,
-            request=scope.id if scope is not None else None,
-            where=scope.label if scope is not None else "",
-            at=time(),
-            count=count,
-            seconds=seconds,
-            related=related or {},
-        )
-        self.tell(finding)
-        if self.actions[guard] == "raise" and may_raise:
-            raise _ERRORS[guard](finding)
-        logger.warning("%s: %s", guard, message, extra={"finding": finding})
-
-
-_stack: list[Guards] = []
-_lock = threading.RLock()
-
-
-def active() -> Guards | None:
-    """The guards that judge the running code."""
-    scope = current_scope()
-    if scope is not None:
-        return scope.guards
-    return _stack[-1] if _stack else None
-
-
-def active_for(guard: GuardName) -> tuple[Guards, Scope | None] | None:
-    """The guards that judge the running code and its scope, where ``guard`` is on."""
-    scope = current_scope()
-    guards = scope.guards if scope is not None else (_stack[-1] if _stack else None)
-    if guards is None or guards.actions[guard] == "off":
-        return None
-    return guards, scope
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop that runs in this thread."""
-    return asyncio._get_running_loop()
-
-
-process_started = perf_counter()
-
-Detector = Callable[..., None]
-
-__all__ = ["Action", "Detector", "Guards", "Limits", "active", "active_for", "process_started", "running_loop"]
+__all__ = ["Guards"]

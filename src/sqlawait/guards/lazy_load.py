@@ -8,7 +8,9 @@ with the objects that it loads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
@@ -24,7 +26,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.interfaces import UserDefinedOption
 
 from sqlawait.events import Site
-from sqlawait.guards.guards import active_for
+from sqlawait.guards.scope import active_for
 from sqlawait.guards.sites import Stack, app_site, app_stack, frames, innermost
 
 _ENDED = "sqlawait.ended"
@@ -51,33 +53,37 @@ def loaded_at(options: Iterable[Any]) -> Site | None:
     return None
 
 
-def remember(state: ORMExecuteState) -> None:
-    """Note on a select which line ran it."""
-    stack = app_stack(1)
-    if stack:
-        state.statement = state.statement.options(LoadedAt(stack))
+def marked(statement: Any) -> Any:
+    """A select that carries the line which runs it."""
+    stack = app_stack()
+    if not stack:
+        return statement
+    # What statement.options(...) does, at a third of its price: this is paid by every ORM select.
+    copy = statement._generate()
+    copy._with_options = (*statement._with_options, LoadedAt(stack))
+    return copy
 
 
 def remember_end(session: Session, how: str) -> None:
     """Note on a session which line ended its transaction: that is what expires objects."""
-    session.info[_ENDED] = (how, app_stack(1))
+    session.info[_ENDED] = (how, app_stack())
 
 
 def remember_added(_session: Session, instance: object) -> None:
     """Note on a new object which line added it."""
-    _state(instance).info[_ADDED] = app_stack(1)
+    _state(instance).info[_ADDED] = app_stack()
 
 
 def execute_began(state: ORMExecuteState) -> None:
     """Judge an ORM statement that is about to run outside of SQLAlchemy's greenlets."""
     chosen = active_for("lazy-load")
-    if chosen is None or not _is_async(state.session, state.bind_arguments):
+    if chosen is None or not is_async(state.session, state.bind_arguments):
         return
     guards, scope = chosen
     site = app_site()
     attribute, instance = _touched(state)
     if attribute is None or instance is None:
-        _blocking_use("execute")
+        _used_directly("execute")
         return
     name = f"{instance.mapper.class_.__name__}.{attribute}"
     prop = instance.mapper.attrs.get(attribute)
@@ -98,13 +104,19 @@ def execute_began(state: ORMExecuteState) -> None:
     )
 
 
-def blocking_use(session: Session, *_: object) -> None:
-    """Judge a flush or commit of an async session's inner, blocking session."""
-    if not in_async_greenlet() and _is_async(session, {}):
-        _blocking_use("flush or commit")
+def blocking_use(session: Session) -> None:
+    """Judge a commit of an async session's inner, blocking session."""
+    if not in_async_greenlet() and is_async(session, {}):
+        _used_directly("commit")
 
 
-def _blocking_use(verb: str) -> None:
+def used_directly(verb: str) -> None:
+    """Judge a blocking use of an async engine or session, unless it has been: it ends in MissingGreenlet."""
+    if not _told.get():
+        _used_directly(verb)
+
+
+def _used_directly(verb: str) -> None:
     chosen = active_for("lazy-load")
     if chosen is None:
         return
@@ -118,6 +130,19 @@ def _blocking_use(verb: str) -> None:
         site=site,
         scope=scope,
     )
+
+
+_told: ContextVar[bool] = ContextVar("sqlawait_told", default=False)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Within this block a mistake has been reported: what comes of it is no second one."""
+    token = _told.set(True)
+    try:
+        yield
+    finally:
+        _told.reset(token)
 
 
 def _relationship(
@@ -200,7 +225,8 @@ def _state(instance: object) -> InstanceState[Any]:
     return state
 
 
-def _is_async(session: Session, bind_arguments: dict[str, Any] | None) -> bool:
+def is_async(session: Session, bind_arguments: dict[str, Any] | None) -> bool:
+    """Whether a session stands on an async engine."""
     bind: Any = session.bind
     if bind is None:
         try:
@@ -216,9 +242,12 @@ __all__ = [
     "blocking_use",
     "execute_began",
     "in_async_greenlet",
+    "is_async",
     "loaded_at",
+    "marked",
     "relationship_of",
-    "remember",
     "remember_added",
     "remember_end",
+    "told",
+    "used_directly",
 ]

@@ -8,129 +8,26 @@ own.
 from __future__ import annotations
 
 import asyncio
-import threading
-import weakref
 from time import perf_counter
 from typing import Any
 
 from sqlawait.events import Site
-from sqlawait.guards.guards import active_for
-from sqlawait.guards.scope import Scope
-from sqlawait.guards.sites import Stack, innermost, is_app, is_database, is_standard, site_of, suspended_frames
-
-KEY = "sqlawait.held"
+from sqlawait.guards.held import Held, held_now
+from sqlawait.guards.scope import Scope, active_for
+from sqlawait.guards.sites import is_app, is_database, is_standard, site_of, suspended_frames
 
 
-class Held:
-    """A connection that is out of its pool."""
-
-    __slots__ = (
-        "__weakref__",
-        "found",
-        "idle_since",
-        "pool",
-        "running",
-        "scope",
-        "since",
-        "stack",
-        "streaming",
-        "task",
-        "waiter",
-    )
-
-    def __init__(self, pool: Any, scope: Scope | None, stack: Stack) -> None:
-        self.pool = weakref.ref(pool)
-        self.scope = scope
-        self.stack = stack
-        self.since = self.idle_since = perf_counter()
-        self.running = 0
-        """Statements that run on it now."""
-        self.streaming = False
-        """Its last statement's rows are read from the server as they are needed."""
-        self.found = False
-        self.waiter: Any = None
-        try:
-            self.task = asyncio.current_task()
-        except RuntimeError:  # taken in a thread
-            self.task = None
-
-    @property
-    def site(self) -> Site | None:
-        """The application's line that took it."""
-        return innermost(self.stack)
-
-
-class Waiting:
-    """Someone who waits for a connection."""
-
-    __slots__ = ("pool", "scope", "since", "stack")
-
-    def __init__(self, pool: Any, scope: Scope | None, stack: Stack) -> None:
-        self.pool = weakref.ref(pool)
-        self.scope = scope
-        self.stack = stack
-        self.since = perf_counter()
-
-    @property
-    def site(self) -> Site | None:
-        """The application's line that waits."""
-        return innermost(self.stack)
-
-
-_held: set[Held] = set()
-_waiting: set[Waiting] = set()
-_lock = threading.Lock()
-
-
-def waits(entry: Waiting) -> None:
-    """Note that someone asks for a connection."""
-    with _lock:
-        _waiting.add(entry)
-
-
-def waited(entry: Waiting) -> None:
-    """Note that someone has got a connection, or given up."""
-    with _lock:
-        _waiting.discard(entry)
-
-
-def taken(info: dict[Any, Any], held: Held) -> None:
-    """Note that a connection has left its pool; ``info`` stays with the connection."""
-    with _lock:
-        _held.discard(info.get(KEY, held))
-        _held.add(held)
-    info[KEY] = held
-
-
-def returned(info: dict[Any, Any]) -> None:
-    """Note that a connection is back."""
-    held = info.pop(KEY, None)
-    if held is not None:
-        with _lock:
-            _held.discard(held)
-
-
-def held_now() -> list[Held]:
-    """The connections that are out."""
-    with _lock:
-        return list(_held)
-
-
-def waiting_now() -> list[Waiting]:
-    """Who waits for one."""
-    with _lock:
-        return list(_waiting)
-
-
-def collected(info: dict[Any, Any]) -> None:
+def collected(held: Held) -> None:
     """Judge a connection that the garbage collector found: nobody closed its session."""
-    held: Held | None = info.get(KEY)
-    chosen = active_for("leaked-connection")
-    if held is None or chosen is None:
-        return
-    guards = held.scope.guards if held.scope is not None else chosen[0]
-    if not guards.on("leaked-connection"):
-        return
+    if held.scope is not None:
+        guards = held.scope.guards
+        if not guards.on("leaked-connection"):
+            return
+    else:
+        chosen = active_for("leaked-connection")
+        if chosen is None:
+            return
+        guards = chosen[0]
     guards.report(
         "leaked-connection",
         f"a session or connection was never closed: {_taken(held)}; use async with, which always closes it",
@@ -149,8 +46,8 @@ def scope_ended(scope: Scope) -> None:
     """
     if not scope.guards.on("leaked-connection"):
         return
-    for held in held_now():
-        if held.scope is not scope or held.found:
+    for held in list(scope.held):
+        if held.found:
             continue
         if held.task is not scope.task and held.task is not None and not held.task.done():
             continue  # a task that outlives the request, with a connection of its own
@@ -212,7 +109,7 @@ def _external_wait(task: asyncio.Task[Any]) -> Site | None:
         if is_database(filename):
             return None
         if is_app(filename):
-            return site_of(frame.f_code, frame.f_lineno)
+            return site_of(frame.f_code, frame.f_lasti)
         if not is_standard(filename):
             continue  # a client library: the application's line is further out
     return None
@@ -223,17 +120,4 @@ def _taken(held: Held) -> str:
     return f"{where} in {held.scope.label}" if held.scope is not None else where
 
 
-__all__ = [
-    "KEY",
-    "Held",
-    "Waiting",
-    "collected",
-    "held_now",
-    "look",
-    "returned",
-    "scope_ended",
-    "taken",
-    "waited",
-    "waiting_now",
-    "waits",
-]
+__all__ = ["collected", "look", "scope_ended"]

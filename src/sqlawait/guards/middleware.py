@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import weakref
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter, time
 from typing import Any
 
 from sqlawait.events import RequestFinished, RequestStarted
 from sqlawait.guards import blocked_loop, hooks
-from sqlawait.guards.guards import Guards
+from sqlawait.guards.judge import Judge
 from sqlawait.guards.scope import Scope, current_scope, entered
 
 Message = MutableMapping[str, Any]
@@ -20,9 +22,12 @@ ASGIApp = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 class GuardMiddleware:
     """Runs each request in a scope of its own.
 
+    It watches from the start of the application to its stop. Where the server tells it of neither (a mounted
+    application, an HTTP client of a test), it watches from the first request until the application is garbage.
+
     Parameters:
         app: the ASGI application.
-        guards: what judges the requests; installed when the application starts, or at its first request.
+        guards: what judges the requests, and what they start.
         server_timing: add a ``Server-Timing`` header, which browsers show beside each response.
         skip: a path whose requests are not watched, with all below it.
 
@@ -32,50 +37,88 @@ class GuardMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, guards: Guards, *, server_timing: bool = False, skip: str | None = None
+        self, app: ASGIApp, guards: Judge, *, server_timing: bool = False, skip: str | None = None
     ) -> None:
         self._app = app
         self._guards = guards
         self._server_timing = server_timing
         self._skip = skip
-        self._installed = False
+        self._loop: Callable[[], asyncio.AbstractEventLoop | None] = _nowhere
+        self._garbage: weakref.finalize[[], GuardMiddleware] | None = None
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        kind = scope["type"]
+        if kind == "lifespan":
             await self._lifespan(scope, receive, send)
-        elif scope["type"] not in {"http", "websocket"} or self._skipped(scope["path"]):
+        elif kind not in {"http", "websocket"} or (self._skip is not None and self._skipped(scope["path"])):
             await self._app(scope, receive, send)
         else:
             await self._request(scope, receive, send)
 
     def _skipped(self, path: str) -> bool:
-        return self._skip is not None and (path == self._skip or path.startswith(self._skip + "/"))
+        return path == self._skip or path.startswith(f"{self._skip}/")
 
     def _begin(self) -> None:
-        if not self._installed:
-            self._installed = True
-            self._guards.install()
+        if self._garbage is None:
+            hooks.listen()
+            self._garbage = weakref.finalize(self, hooks.lose_interest)
+            self._garbage.atexit = False
+        self._loop = weakref.ref(asyncio.get_running_loop())
         blocked_loop.watch(self._guards)
 
     def _end(self) -> None:
         blocked_loop.unwatch()
-        if self._installed:
-            self._installed = False
-            self._guards.remove()
+        self._loop = _nowhere
+        if self._garbage is not None:
+            self._garbage.detach()
+            self._garbage = None
+            hooks.unlisten()
 
     async def _lifespan(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        whole = Scope(self._guards, label="the application's lifespan", endless=True)
+
+        async def told() -> Message:
+            message = await receive()
+            whole.startup = True  # it starts, or stops
+            return message
+
+        async def tell(message: Message) -> None:
+            whole.startup = False
+            await send(message)
+
         self._begin()
         try:
-            with entered(Scope(self._guards, label="the application's lifespan", startup=True)):
-                await self._app(scope, receive, send)
+            with entered(whole):
+                await self._app(scope, told, tell)
         finally:
             self._end()
 
     async def _request(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        self._begin()
-        guards, at, outer = self._guards, time(), current_scope()
-        judge = outer.guards if outer is not None and outer.strict else guards
-        request = Scope(judge, method=scope.get("method", "WS"), path=scope["path"])
+        if self._loop() is not asyncio._get_running_loop():
+            self._begin()
+        outer = current_scope()
+        judge = outer.guards if outer is not None and outer.strict else self._guards
+        request = Scope(judge, method=scope.get("method", "WS"), path=scope["path"], asgi=scope)
+        if self._guards.observers or self._server_timing:
+            await self._told(request, scope, receive, send)
+        else:
+            await self._judged(request, scope, receive, send)
+
+    async def _judged(
+        self, request: Scope, scope: MutableMapping[str, Any], receive: Receive, send: Send
+    ) -> None:
+        token = request.enter()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            request.leave(token)
+            hooks.scope_ended(request)
+
+    async def _told(
+        self, request: Scope, scope: MutableMapping[str, Any], receive: Receive, send: Send
+    ) -> None:
+        """Run a request, and tell the observers and the client about it."""
+        guards, at = self._guards, time()
         status: int | None = None
         error: str | None = None
 
@@ -83,7 +126,6 @@ class GuardMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                request.route = _route(scope)
                 if self._server_timing:
                     message["headers"] = [
                         *message.get("headers", ()),
@@ -91,27 +133,18 @@ class GuardMiddleware:
                     ]
             await send(message)
 
-        if guards.observers:
-            guards.tell(RequestStarted(request.id, request.method, request.path, at))
+        guards.tell(RequestStarted(request.id, request.method, request.path, at))
         try:
-            with entered(request):
-                await self._app(scope, receive, started)
+            await self._judged(request, scope, receive, started)
         except BaseException as failure:
             error = type(failure).__name__
             raise
         finally:
-            request.route = request.route or _route(scope)
-            try:
-                hooks.scope_ended(request)
-            finally:
-                if guards.observers:
-                    guards.tell(_finished(request, at, status, error))
+            guards.tell(_finished(request, at, status, error))
 
 
-def _route(scope: MutableMapping[str, Any]) -> str:
-    """The template of the route that matched; known once the router has run."""
-    path = getattr(scope.get("route"), "path", None)
-    return path if isinstance(path, str) else str(scope["path"])
+def _nowhere() -> None:
+    """No loop is watched."""
 
 
 def _finished(request: Scope, at: float, status: int | None, error: str | None) -> RequestFinished:

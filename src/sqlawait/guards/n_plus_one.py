@@ -7,7 +7,6 @@ batches of an eager loader, and pages (LIMIT with OFFSET, or with a comparison a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Column, Select, inspect
@@ -16,34 +15,23 @@ from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter
 
 from sqlawait.events import Site
-from sqlawait.guards.scope import Scope
-from sqlawait.guards.sites import Stack, innermost
+from sqlawait.guards.scope import Lazy, Scope, Tally
+from sqlawait.guards.sites import Stack
+from sqlawait.watching import STATEMENT
 
 EAGER = "sqlawait_eager"
 """Execution option of the statements that an eager loader sends by itself."""
 LAZY = "sqlawait_lazy"
 """Execution option of a lazy load: the relationship's name and the line that loaded the parent."""
 
+_VALUES = 1_000
+"""Different values that are kept of one line: by then it is a finding many times over."""
 _COMPARISONS = {operators.lt, operators.le, operators.gt, operators.ge}
 
 
-@dataclass(slots=True)
-class Tally:
-    """The executions of one statement from one line."""
-
-    site: Site | None
-    statement: Any
-    """The statement object: the names in the message come from it. None for a string of SQL."""
-    lazy: tuple[str, Site | None, bool] | None
-    """Relationship, line that loaded the parent, and whether it is a collection, for a lazy load."""
-    count: int = 0
-    seconds: float = 0.0
-    values: set[int] = field(default_factory=set)
-
-    @property
-    def distinct(self) -> int:
-        """With how many different sets of values it ran."""
-        return len(self.values)
+def watches(scope: Scope) -> bool:
+    """Whether a scope's statements are counted."""
+    return scope.guards.actions["n-plus-one"] != "off" and not scope.endless
 
 
 def counts(sql: str, context: Any) -> bool:
@@ -51,20 +39,46 @@ def counts(sql: str, context: Any) -> bool:
     if context is None or context.executemany or context.execution_options.get(EAGER):
         return False
     statement = _statement(context)
-    return bool(statement is not None and statement.is_select) or sql.lstrip()[:6].upper() == "SELECT"
+    if statement is not None and statement.is_select:
+        return True
+    return sql.lstrip()[:6].upper() == "SELECT"
 
 
-def count(scope: Scope, sql: str, parameters: Any, context: Any, stack: Stack) -> Tally:
-    """Count one execution in its request."""
-    key = (sql, stack)
-    tally = scope.tallies.get(key)
-    if tally is None:
-        # Nothing of the context is kept: it holds the connection, which may have to be collected.
-        lazy = context.execution_options.get(LAZY)
-        tally = scope.tallies[key] = Tally(innermost(stack), _statement(context), lazy)
+def count_execution(scope: Scope, sql: str, parameters: Any, context: Any, stack: Stack) -> Tally:
+    """Count one execution in its request, as SQLAlchemy runs it."""
+    # Nothing of the context is kept: it holds the connection, which may have to be collected.
+    return count(
+        scope, sql, parameters, stack, statement=_statement(context), lazy=context.execution_options.get(LAZY)
+    )
+
+
+def count(
+    scope: Scope, sql: str, parameters: Any, stack: Stack, *, statement: Any, lazy: Lazy | None = None
+) -> Tally:
+    """Count one execution in its request.
+
+    Raises:
+        NPlusOne: it is one too many, and the guard is set to raise.
+    """
+    lines = scope.tallies.get(sql)
+    if lines is None:
+        lines = scope.tallies[sql] = []
+    for tally in lines:
+        if tally.stack == stack:
+            break
+    else:
+        tally = Tally(stack, statement, lazy)
+        lines.append(tally)
     tally.count += 1
-    if len(tally.values) < 1_000:
+    if len(tally.values) < _VALUES:
         tally.values.add(_fingerprint(parameters))
+    if (
+        tally.count >= scope.guards.limits.repeats
+        and scope.guards.actions["n-plus-one"] == "raise"
+        and too_many(scope, tally)
+        and scope.first("n-plus-one", sql, stack)
+    ):
+        report(scope, tally)
     return tally
 
 
@@ -73,13 +87,17 @@ def too_many(scope: Scope, tally: Tally) -> bool:
     return tally.distinct >= scope.guards.limits.repeats and not _is_page(tally.statement)
 
 
-def worst(scope: Scope) -> list[Tally]:
-    """The findings of a request: of several statements from one line, the one whose fix says most."""
+def scope_ended(scope: Scope) -> None:
+    """Report what a request has done again and again, where the guard logs: a finding a line."""
+    repeats = scope.guards.limits.repeats
     found: dict[Stack, Tally] = {}
-    for (_, stack), tally in scope.tallies.items():
-        if too_many(scope, tally) and (stack not in found or tally.lazy):
-            found[stack] = tally
-    return list(found.values())
+    for lines in scope.tallies.values():
+        for tally in lines:
+            # of several statements from one line, the one whose fix says most
+            if tally.count >= repeats and too_many(scope, tally) and (tally.stack not in found or tally.lazy):
+                found[tally.stack] = tally
+    for tally in found.values():
+        report(scope, tally)
 
 
 def report(scope: Scope, tally: Tally) -> None:
@@ -118,7 +136,9 @@ def describe(tally: Tally) -> tuple[str, str, dict[str, Site]]:
 
 
 def _statement(context: Any) -> Any:
-    return context.invoked_statement if context.compiled is not None else None
+    if context.compiled is not None:
+        return context.invoked_statement
+    return context.execution_options.get(STATEMENT)
 
 
 def _is_page(statement: Any) -> bool:
@@ -160,4 +180,4 @@ def _fingerprint(parameters: Any) -> int:
         return hash(repr(values))
 
 
-__all__ = ["EAGER", "LAZY", "Tally", "count", "counts", "describe", "report", "too_many", "worst"]
+__all__ = ["EAGER", "LAZY", "count", "count_execution", "counts", "describe", "scope_ended", "watches"]

@@ -8,19 +8,49 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-import threading
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from sqlawait.events import GuardName, Site
+from sqlawait.guards.judge import Judge
+from sqlawait.guards.sites import Stack, innermost
+
 if TYPE_CHECKING:
-    from sqlawait.guards.guards import Guards
-    from sqlawait.guards.n_plus_one import Tally
+    from sqlawait.guards.held import Held
 
 _numbers = itertools.count(1)
 _process = secrets.token_hex(3)
+
+Lazy = tuple[str, Site | None, bool]
+"""Of a lazy load: the relationship, the line that loaded the parent, and whether it is a collection."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """The executions of one statement from one line."""
+
+    stack: Stack
+    statement: Any
+    """The statement object: the names in the message come from it. None for a string of SQL."""
+    lazy: Lazy | None
+    count: int = 0
+    seconds: float = 0.0
+    values: set[int] = field(default_factory=set)
+
+    @property
+    def site(self) -> Site | None:
+        """The line."""
+        return innermost(self.stack)
+
+    @property
+    def distinct(self) -> int:
+        """With how many different sets of values it ran."""
+        return len(self.values)
 
 
 class Scope:
@@ -30,17 +60,19 @@ class Scope:
     """
 
     __slots__ = (
+        "_found",
+        "_id",
         "_label",
         "_running",
         "_since",
+        "asgi",
         "blocked",
         "database",
-        "found",
+        "endless",
         "guards",
-        "id",
+        "held",
         "method",
         "path",
-        "route",
         "started",
         "startup",
         "statements",
@@ -52,40 +84,59 @@ class Scope:
 
     def __init__(
         self,
-        guards: Guards,
+        guards: Judge,
         *,
         label: str = "",
         method: str = "",
         path: str = "",
-        startup: bool = False,
+        asgi: Mapping[str, Any] | None = None,
+        endless: bool = False,
         strict: bool = False,
     ) -> None:
         self.guards = guards
-        self.id = f"{_process}-{next(_numbers)}"
         self.method = method
         self.path = path
-        self.route = ""
-        self.startup = startup
-        """Start and stop of the application, where blocking hurts no one."""
+        self.asgi = asgi
+        """The request as the server told it; its router writes there which route matched."""
+        self.endless = endless
+        """The application's lifespan: what its tasks do over days is not added up."""
+        self.startup = endless
+        """The application starts or stops: blocking hurts no one."""
         self.strict = strict
         """A test's: its guards judge, whatever the application's own settings are."""
         self.started = perf_counter()
-        self.task = _current_task()
+        self.task = current_task()
         self.statements = 0
         self.database = 0.0
         self.waited = 0.0
         self.blocked = 0.0
-        self.tallies: dict[Any, Tally] = {}
-        self.found: set[Any] = set()
-        """What was reported already: one finding a line and request."""
+        self.tallies: dict[str, list[Tally]] = {}
+        """By SQL text, one for each line that sent it."""
+        self.held: set[Held] = set()
+        """The connections that it has taken and not given back."""
+        self._found: set[Any] | None = None
+        self._id = ""
         self._label = label
         self._running = 0
         self._since = 0.0
 
     @property
+    def id(self) -> str:
+        """Unique among all processes of the application."""
+        if not self._id:
+            self._id = f"{_process}-{next(_numbers)}"
+        return self._id
+
+    @property
+    def route(self) -> str:
+        """The template of the route that matched; the path where none has, or has yet."""
+        path = getattr(self.asgi.get("route"), "path", None) if self.asgi is not None else None
+        return path if isinstance(path, str) else self.path
+
+    @property
     def label(self) -> str:
         """What messages call this scope."""
-        return self._label or f"{self.method} {self.route or self.path}"
+        return self._label or f"{self.method} {self.route}"
 
     def statement_began(self, now: float) -> None:
         """Count a statement, and start the clock if none ran."""
@@ -101,51 +152,75 @@ class Scope:
             self.database += now - self._since
 
     def first(self, *key: Any) -> bool:
-        """Whether this is the first report of ``key`` in this scope."""
-        if key in self.found:
+        """Whether this is the first report of ``key`` in this scope: a line is told of once a request."""
+        if self._found is None:
+            self._found = set()
+        if key in self._found:
             return False
-        self.found.add(key)
+        self._found.add(key)
         return True
+
+    def enter(self) -> Token[Scope | None]:
+        """The running code, and the tasks and threads that it starts, are in this scope from now on."""
+        _open.add(self)
+        if _BY_TASK and self.task is not None:
+            _by_task.setdefault(self.task, []).append(self)
+        return _current.set(self)
+
+    def leave(self, token: Token[Scope | None]) -> None:
+        """Undo :meth:`enter`."""
+        _current.reset(token)
+        _open.discard(self)
+        if _BY_TASK and self.task is not None:
+            inside = _by_task[self.task]
+            inside.remove(self)
+            if not inside:
+                del _by_task[self.task]
 
 
 _current: ContextVar[Scope | None] = ContextVar("sqlawait_scope", default=None)
 _open: set[Scope] = set()
-_by_task: dict[asyncio.Task[Any], Scope] = {}
-_lock = threading.Lock()
+_BY_TASK = sys.version_info < (3, 12)
+"""From 3.12 on a task tells its context."""
+_by_task: dict[asyncio.Task[Any], list[Scope]] = {}
+
+judges: list[Judge] = []
+"""The guards that are installed; the last one judges what runs in no scope."""
 
 
-def current_scope() -> Scope | None:
-    """The scope of the running code, None outside of one."""
-    return _current.get()
+def active() -> Judge | None:
+    """The guards that judge the running code."""
+    scope = _current.get()
+    if scope is not None:
+        return scope.guards
+    return judges[-1] if judges else None
+
+
+def active_for(guard: GuardName) -> tuple[Judge, Scope | None] | None:
+    """The guards that judge the running code and its scope, where ``guard`` is on."""
+    guards = active()
+    if guards is None or not guards.on(guard):
+        return None
+    return guards, _current.get()
+
+
+current_scope = _current.get
+"""The scope of the running code, None outside of one."""
 
 
 @contextmanager
 def entered(scope: Scope) -> Iterator[Scope]:
     """Run a block, and the tasks and threads that it starts, in ``scope``."""
-    token = _current.set(scope)
-    outer = None
-    with _lock:
-        _open.add(scope)
-        if scope.task is not None:
-            outer = _by_task.get(scope.task)
-            _by_task[scope.task] = scope
+    token = scope.enter()
     try:
         yield scope
     finally:
-        _current.reset(token)
-        with _lock:
-            _open.discard(scope)
-            if scope.task is not None:
-                if outer is not None:
-                    _by_task[scope.task] = outer
-                else:
-                    del _by_task[scope.task]
+        scope.leave(token)
 
 
 def open_scopes() -> list[Scope]:
     """The scopes that have not ended, of all threads."""
-    with _lock:
-        return list(_open)
+    return list(_open)
 
 
 def scope_of_task(task: asyncio.Task[Any] | None) -> Scope | None:
@@ -156,15 +231,26 @@ def scope_of_task(task: asyncio.Task[Any] | None) -> Scope | None:
     if context is not None:
         scope: Scope | None = context().get(_current)
         return scope
-    with _lock:
-        return _by_task.get(task)
+    inside = _by_task.get(task)
+    return inside[-1] if inside else None
 
 
-def _current_task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # no event loop runs in this thread
-        return None
+def current_task() -> asyncio.Task[Any] | None:
+    """The running task, None outside of an event loop."""
+    loop = asyncio._get_running_loop()
+    return asyncio.current_task(loop) if loop is not None else None
 
 
-__all__ = ["Scope", "current_scope", "entered", "open_scopes", "scope_of_task"]
+__all__ = [
+    "Lazy",
+    "Scope",
+    "Tally",
+    "active",
+    "active_for",
+    "current_scope",
+    "current_task",
+    "entered",
+    "judges",
+    "open_scopes",
+    "scope_of_task",
+]

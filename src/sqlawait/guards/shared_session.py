@@ -7,18 +7,16 @@ allowed: only an operation that starts while another task's has not ended is a f
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from types import FrameType
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sqlawait.events import Site
-from sqlawait.guards.guards import active_for
-from sqlawait.guards.sites import Stack, app_site, callers, is_app, site_of, suspended_frames
+from sqlawait.guards.scope import active_for, current_task
+from sqlawait.guards.sites import Call, current_call, innermost, is_app, site_of, stack_from, suspended_frames
 
 OPERATIONS = (
     "close",
@@ -38,36 +36,8 @@ OPERATIONS = (
     "stream",
     "stream_scalars",
 )
-_USER = "_sqlawait_user"
+_CALL = "_sqlawait_call"
 _FOUND = "_sqlawait_shared"
-
-
-class _User:
-    """The task that is at work in a session, and the line that called the session."""
-
-    __slots__ = ("code", "line", "operation", "task")
-
-    def __init__(self, task: asyncio.Task[Any] | None, operation: str, code: Any, line: int) -> None:
-        self.task = task
-        self.operation = operation
-        self.code = code
-        self.line = line
-
-    def site(self) -> Site | None:
-        """The application's line: the caller itself, or the line that awaits the library's code."""
-        if is_app(self.code.co_filename):
-            return site_of(self.code, self.line)
-        if self.task is not None:
-            for frame in suspended_frames(self.task.get_coro()):
-                if is_app(frame.f_code.co_filename):
-                    return site_of(frame.f_code, frame.f_lineno)
-        return None
-
-    @property
-    def name(self) -> str:
-        """The task's name."""
-        return self.task.get_name() if self.task is not None else "no task"
-
 
 _originals: dict[str, Any] = {}
 
@@ -89,56 +59,70 @@ def unwatch() -> None:
 
 
 def _watched(name: str, operation: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
-    async def run(session: AsyncSession, user: _User, args: Any, kwargs: Any) -> Any:
-        user.task = asyncio.current_task()
+    walks = name == "run_sync"
+
+    async def run(session: AsyncSession, call: Call, args: Any, kwargs: Any) -> Any:
         state = session.__dict__
-        other: _User | None = state.get(_USER)
+        other: Call | None = state.get(_CALL)
+        call.task = current_task()
         if other is not None:
-            if other.task is not user.task and not state.get(_FOUND):
-                state[_FOUND] = (
-                    True  # one finding a session: what follows, its close above all, must go through
-                )
-                _report(other, user)
+            if other.task is not call.task and not state.get(_FOUND):
+                # one finding a session: what follows, its close above all, must go through
+                state[_FOUND] = True
+                _report(other, call)
             return await operation(session, *args, **kwargs)
-        state[_USER] = user
+        state[_CALL] = call
+        outer = current_call.get()
+        current_call.set(call)
         try:
             return await operation(session, *args, **kwargs)
         finally:
-            del state[_USER]
-
-    callers[run.__code__] = _caller
+            current_call.set(outer)  # no token: the garbage collector ends a coroutine in any context
+            del state[_CALL]
 
     @wraps(operation)
     def watched(self: AsyncSession, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         # Not itself async: its caller's frame is the line that made the call, which in
         # gather(session.execute(a), session.execute(b)) is on no stack once the tasks run.
-        caller = sys._getframe(1)
-        return run(self, _User(None, name, caller.f_code, caller.f_lineno), args, kwargs)
+        call = self.__dict__.get(_CALL)
+        if call is not None and call is current_call.get():
+            return operation(self, *args, **kwargs)  # one operation calls another
+        return run(self, Call(name, stack_from(sys._getframe(1)), walks=walks), args, kwargs)
 
     return watched
 
 
-def _caller(frame: FrameType) -> Stack:
-    user: _User = frame.f_locals["user"]
-    return ((user.code, user.line),) if is_app(user.code.co_filename) else ()
-
-
-def _report(first: _User, second: _User) -> None:
+def _report(first: Call, second: Call) -> None:
     chosen = active_for("shared-session")
     if chosen is None:
         return
     guards, scope = chosen
-    here, there = second.site() or app_site(), first.site()
+    here, there = _site(second), _site(first)
     guards.report(
         "shared-session",
-        f"task {second.name!r} calls {second.operation}() at {here or 'a library'} on a session that task"
-        f" {first.name!r} is using, in {first.operation}() at {there or 'a library'};"
+        f"task {_name(second)} calls {second.operation}() at {here or 'a library'} on a session that task"
+        f" {_name(first)} is using, in {first.operation}() at {there or 'a library'};"
         " give each task a session of its own, or run independent reads with session.parallel(...)",
         fix="await session.parallel(first_statement, second_statement)",
         site=here,
         scope=scope,
         related={"in use": there} if there else {},
     )
+
+
+def _name(call: Call) -> str:
+    return repr(call.task.get_name()) if call.task is not None else "'no task'"
+
+
+def _site(call: Call) -> Site | None:
+    """The application's line: the caller itself, or the line that awaits the library's code."""
+    if call.stack and is_app(call.stack[0][0].co_filename):
+        return site_of(*call.stack[0])
+    if call.task is not None:
+        for frame in suspended_frames(call.task.get_coro()):
+            if is_app(frame.f_code.co_filename):
+                return site_of(frame.f_code, frame.f_lasti)
+    return innermost(call.stack)
 
 
 __all__ = ["OPERATIONS", "unwatch", "watch"]

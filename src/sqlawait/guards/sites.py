@@ -6,11 +6,13 @@ greenlet into its parent, and keeps the frames of the application only.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType
@@ -22,7 +24,10 @@ from sqlawait.events import Site
 
 Line = tuple[CodeType, int]
 Stack = tuple[Line, ...]
-"""The application's lines, innermost first, as code objects and line numbers: cheap to take and to compare."""
+"""The application's lines, innermost first, as code objects and offsets in their bytecode.
+
+Cheap to take and to compare: a line's number costs more than the rest, and is worked out for a message.
+"""
 
 _APP, _THIRD_PARTY, _PLUMBING, _BOUNDARY = range(4)
 
@@ -56,6 +61,8 @@ _DATABASE = {
     "sqlalchemy",
 }
 _PLUMBERS = _DATABASE | {"pydantic", "sqlmodel", "uvloop", "typing_extensions", "playwright"}
+_LINES = 6
+"""Lines of the application that are kept of a stack."""
 _DEPTH = 80
 """Frames looked at before giving up: a request in FastAPI with SQLAlchemy below it is 40 to 60 deep."""
 
@@ -70,7 +77,10 @@ def _package(filename: str) -> str | None:
     return None
 
 
-@lru_cache(maxsize=4096)
+_kinds: dict[str, int] = {}
+"""What was found out of each file: a plain dict, for the walk up a stack asks it for each frame."""
+
+
 def _kind(filename: str) -> int:
     package = _package(filename)
     if package is not None:
@@ -84,14 +94,22 @@ def _kind(filename: str) -> int:
     return _PLUMBING if filename.startswith(_STDLIB) else _APP
 
 
+def kind_of(filename: str) -> int:
+    """What sort of code a file holds."""
+    kind = _kinds.get(filename)
+    if kind is None:
+        kind = _kinds[filename] = _kind(filename)
+    return kind
+
+
 def is_database(filename: str) -> bool:
     """Whether a file belongs to SQLAlchemy, a driver or this library."""
-    return _package(filename) in _DATABASE or (filename.startswith(_PACKAGE) and _kind(filename) != _APP)
+    return _package(filename) in _DATABASE or (filename.startswith(_PACKAGE) and kind_of(filename) != _APP)
 
 
 def is_app(filename: str) -> bool:
     """Whether a file is the application's own."""
-    return _kind(filename) == _APP
+    return kind_of(filename) == _APP
 
 
 def is_standard(filename: str) -> bool:
@@ -100,9 +118,14 @@ def is_standard(filename: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def site_of(code: CodeType, line: int) -> Site:
-    """The printable line."""
-    return Site(_short(code.co_filename), line, code.co_name)
+def site_of(code: CodeType, offset: int) -> Site:
+    """The printable line of a place in the bytecode."""
+    found = code.co_firstlineno
+    for start, end, line in code.co_lines():
+        if start <= offset < end:
+            found = line or found
+            break
+    return Site(_short(code.co_filename), found, code.co_name)
 
 
 @lru_cache(maxsize=4096)
@@ -127,33 +150,59 @@ def frames(frame: FrameType | None = None) -> Iterator[FrameType]:
             frame = here.gr_frame if here is not None else None
 
 
-callers: dict[CodeType, Callable[[FrameType], Stack]] = {}
-"""Code of this library that knows who called it, where the caller's own frame is on no stack any more."""
+class Call:
+    """An operation of an AsyncSession that is under way, and the lines that called it."""
+
+    __slots__ = ("operation", "stack", "task", "walks")
+
+    def __init__(self, operation: str, stack: Stack, *, walks: bool) -> None:
+        self.operation = operation
+        self.stack = stack
+        self.task: asyncio.Task[Any] | None = None
+        self.walks = walks
+        """The application's own code may run inside of it."""
 
 
-def app_stack(limit: int = 6) -> Stack:
+current_call: ContextVar[Call | None] = ContextVar("sqlawait_call", default=None)
+
+
+def app_stack() -> Stack:
     """The application's lines that led here, innermost first; empty where no application is at work.
 
     An application that is itself an installed package is found too, where nothing else is.
     """
+    call = current_call.get()
+    if call is not None and not call.walks:
+        return call.stack
+    return stack_from(sys._getframe(1)) or (call.stack if call is not None else ())
+
+
+def stack_from(start: FrameType) -> Stack:
+    """The application's lines from a frame outwards, innermost first."""
     found: list[Line] = []
     outer: Line | None = None
-    for depth, frame in enumerate(frames(sys._getframe(1))):
+    here: Any = None
+    depth, kinds = 0, _kinds
+    frame: FrameType | None = start
+    while frame is not None and depth < _DEPTH:
+        depth += 1
         code = frame.f_code
-        kind = _kind(code.co_filename)
+        kind = kinds.get(code.co_filename)
+        if kind is None:
+            kind = kind_of(code.co_filename)
         if kind == _APP:
-            found.append((code, frame.f_lineno))
-            if len(found) == limit:
+            found.append((code, frame.f_lasti))
+            if len(found) == _LINES:
                 break
         elif kind == _BOUNDARY:
             if found:
                 break
         elif kind == _THIRD_PARTY and outer is None:
-            outer = (code, frame.f_lineno)
-        elif not found and code in callers:
-            found.extend(callers[code](frame))
-        if depth == _DEPTH:
-            break
+            outer = (code, frame.f_lasti)
+        frame = frame.f_back
+        if frame is None:
+            here = (here or greenlet.getcurrent()).parent
+            frame = here.gr_frame if here is not None else None
     return tuple(found) or ((outer,) if outer else ())
 
 
@@ -164,7 +213,7 @@ def innermost(stack: Stack) -> Site | None:
 
 def app_site() -> Site | None:
     """The application's line that led here."""
-    return innermost(app_stack(1))
+    return innermost(app_stack())
 
 
 def suspended_frames(coroutine: Any) -> list[FrameType]:
@@ -189,15 +238,17 @@ def suspended_frames(coroutine: Any) -> list[FrameType]:
 
 
 __all__ = [
+    "Call",
     "Stack",
     "app_site",
     "app_stack",
-    "callers",
+    "current_call",
     "frames",
     "innermost",
     "is_app",
     "is_database",
     "is_standard",
     "site_of",
+    "stack_from",
     "suspended_frames",
 ]

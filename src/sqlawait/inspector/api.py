@@ -14,7 +14,8 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
 from sqlawait.events import Finding, RequestFinished, RequestStarted
-from sqlawait.guards import blocked_loop, leaked_connection
+from sqlawait.guards import blocked_loop
+from sqlawait.guards.held import Held, held_now, waiting_now
 from sqlawait.inspector.collector import Collector
 from sqlawait.inspector.explain import DBAPIError, can_explain, explain
 from sqlawait.inspector.schemas import (
@@ -167,10 +168,10 @@ def pools_now(collector: Collector) -> list[PoolOut]:
             size=_size(engine.pool),
             out=len(holders),
             holders=holders,
-            waiting=_holders(leaked_connection.waiting_now(), engine.pool),
+            waiting=_holders(waiting_now(), engine.pool),
         )
         for engine in engines.values()
-        for holders in [_holders(leaked_connection.held_now(), engine.pool)]
+        for holders in [_holders(held_now(), engine.pool)]
     ]
 
 
@@ -179,9 +180,7 @@ def _size(pool: Any) -> int | None:
     return int(size()) if size is not None else None
 
 
-def _holders(
-    entries: Sequence[leaked_connection.Held | leaked_connection.Waiting], pool: Any
-) -> list[HolderOut]:
+def _holders(entries: Sequence[Held], pool: Any) -> list[HolderOut]:
     now = perf_counter()
     return [
         HolderOut(

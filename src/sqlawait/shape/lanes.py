@@ -18,6 +18,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from sqlawait.pool import FairPool, Lease
 from sqlawait.shape.plan import Plan
+from sqlawait.watching import STATEMENT, began, is_covered
 
 Rows = Sequence[Any]
 
@@ -29,17 +30,16 @@ async def fetch(
     if isinstance(bind, Engine) and not plan.locks and _is_untouched(session):
         run = _direct(bind)
         if run is not None:
-            return await _leased(bind, run, plan.sql, arguments)
+            return await _leased(bind, run, plan, arguments)
     sync = session.sync_session
     if sync.autoflush and not sync._is_clean():
         await session.flush()
     if intercepts(sync):
         return None
     connection = await session.connection()
-    assert connection.sync_connection is not None  # it is started
-    if connection.sync_connection.get_execution_options().get("schema_translate_map"):
-        return None
-    return (await connection.exec_driver_sql(plan.sql, tuple(arguments))).all()
+    options = {STATEMENT: plan.statement}
+    result = await connection.exec_driver_sql(plan.sql, tuple(arguments), execution_options=options)
+    return result.all()
 
 
 Run = Callable[[Any, str, Sequence[Any]], Awaitable[Rows]]
@@ -71,7 +71,7 @@ def _direct(engine: Engine) -> Run | None:
     """How to ask the driver itself, where that makes no difference but in speed."""
     dispatch = engine.dispatch
     if (
-        dispatch.after_cursor_execute
+        not all(map(is_covered, dispatch.after_cursor_execute))
         or (dispatch.before_cursor_execute and not all(map(_is_ours, dispatch.before_cursor_execute)))
         or engine._should_log_info()
         or not isinstance(engine.pool, FairPool)
@@ -106,17 +106,27 @@ _STRICTER = ("SERIALIZABLE", "UNCOMMITTED")
 _CHANGING = {"schema_translate_map", "postgresql_readonly", "postgresql_deferrable"}
 
 
-async def _leased(engine: Engine, run: Run, sql: str, arguments: Sequence[Any]) -> Rows:
+async def _leased(engine: Engine, run: Run, plan: Plan, arguments: Sequence[Any]) -> Rows:
     pool = engine.pool
     assert isinstance(pool, FairPool)
-    lease = await pool.take()
+    watched = began(engine, plan.sql, arguments, plan.statement)
     try:
-        pool.start(lease)
-        rows = await run(lease.driver, sql, arguments)
+        lease = await pool.take()
+        try:
+            pool.start(lease)
+            for one in watched:
+                one.sent()
+            rows = await run(lease.driver, plan.sql, arguments)
+        except BaseException as error:
+            await _failed(engine, pool, lease, error)
+            raise
+        await pool.give(lease)
     except BaseException as error:
-        await _failed(engine, pool, lease, error)
+        for one in watched:
+            one.ended(None, error)
         raise
-    await pool.give(lease)
+    for one in watched:
+        one.ended(len(rows), None)
     return rows
 
 

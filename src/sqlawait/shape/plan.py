@@ -72,6 +72,7 @@ class Plan:
         width: how many values are the row's own.
         joined: whether one text holds all rows.
         locks: whether the statement locks rows.
+        statement: the statement that was asked, as it was when the plan was made.
     """
 
     way: Way
@@ -84,6 +85,7 @@ class Plan:
     width: int = 1
     joined: bool = False
     locks: bool = False
+    statement: Select[Any] | None = None
 
     def arguments(self, binds: Sequence[BindParameter[Any]], given: Mapping[str, Any]) -> list[Any]:
         """The values for the driver, in the statement's order."""
@@ -234,7 +236,9 @@ def _written(statement: Select[Any], node: Node, amount: Amount, parts: _Parts) 
     gathered = parts.writer.gather(shaped) if amount == "all" and statement._for_update_arg is None else None
     joined = gathered is not None
     plan = _compiled("json", shaped if gathered is None else gathered, parts)
-    return replace(plan, finishes=tuple(builder.finishes), joined=joined, locks=_locks(statement))
+    return replace(
+        plan, finishes=tuple(builder.finishes), joined=joined, locks=_locks(statement), statement=statement
+    )
 
 
 def _carried(statement: Select[Any], node: Node, reason: str | None, parts: _Parts) -> Plan:
@@ -242,7 +246,9 @@ def _carried(statement: Select[Any], node: Node, reason: str | None, parts: _Par
     columns, level = ColumnsBuilder(parts.writer).row(node, parts.entity)
     columns = columns or [literal_column("1")]
     plan = _compiled("columns", _only(statement, [*columns, *parts.keys]), parts)
-    return replace(plan, reason=reason, level=level, width=len(columns), locks=_locks(statement))
+    return replace(
+        plan, reason=reason, level=level, width=len(columns), locks=_locks(statement), statement=statement
+    )
 
 
 def _only(statement: Select[Any], columns: Sequence[Any]) -> Select[Any]:

@@ -1,0 +1,89 @@
+"""Who holds a connection, and who waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from time import perf_counter
+from typing import Any
+
+from sqlawait.events import Site
+from sqlawait.guards.scope import Scope, current_task
+from sqlawait.guards.sites import Stack, innermost
+
+
+class Held:
+    """A connection that is out of its pool, from the moment in which it was asked for."""
+
+    __slots__ = (
+        "__weakref__",
+        "_stack",
+        "found",
+        "idle_since",
+        "pool",
+        "running",
+        "scope",
+        "since",
+        "streaming",
+        "task",
+        "waiter",
+    )
+
+    def __init__(self, pool: weakref.ref[Any], scope: Scope | None, stack: Stack) -> None:
+        self.pool = pool
+        self.scope = scope
+        self._stack = stack
+        self.since = perf_counter()
+        self.task: asyncio.Task[Any] | None = current_task()
+        self.running = 0
+        """Statements that run on it now."""
+        self.streaming = False
+        """Its last statement's rows are read from the server as they are needed."""
+        self.found = False
+        self.waiter: Any = None
+        _waiting.add(self)
+
+    @property
+    def site(self) -> Site | None:
+        """The application's line that asked for it."""
+        return innermost(self._stack)
+
+    def taken(self) -> None:
+        """It has left its pool."""
+        _waiting.discard(self)
+        now = perf_counter()
+        if self.scope is not None:
+            self.scope.waited += now - self.since
+            self.scope.held.add(self)
+        self.since = self.idle_since = now
+        _held.add(self)
+
+    def not_taken(self) -> None:
+        """The wait has ended without one."""
+        _waiting.discard(self)
+        if self.scope is not None:
+            self.scope.waited += perf_counter() - self.since
+
+    def returned(self) -> None:
+        """It is back."""
+        _held.discard(self)
+        if self.scope is not None:
+            self.scope.held.discard(self)
+
+
+# To add to a set, and to copy it, is one step for the interpreter: threads need no lock.
+_held: set[Held] = set()
+_waiting: set[Held] = set()
+
+
+def held_now() -> list[Held]:
+    """The connections that are out."""
+    return list(_held)
+
+
+def waiting_now() -> list[Held]:
+    """Who waits for one."""
+    return list(_waiting)
+
+
+__all__ = ["Held", "held_now", "waiting_now"]

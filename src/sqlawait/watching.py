@@ -1,0 +1,70 @@
+"""Who is told of the statements that go to the driver itself, where SQLAlchemy has no event for them.
+
+A watcher is registered once a process. Where there is none, a statement pays for one look at an empty list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Engine
+
+
+class Watched(Protocol):
+    """What a watcher notes of one statement."""
+
+    def sent(self) -> None:
+        """It has its connection and is on its way."""
+
+    def ended(self, rows: int | None, error: BaseException | None) -> None:
+        """It was answered, or has failed: waiting for the connection included."""
+
+
+class Watcher(Protocol):
+    """Told of each statement before it has a connection; None where it has no interest in it."""
+
+    def __call__(
+        self, engine: Engine, sql: str, arguments: Sequence[Any], statement: Any, /
+    ) -> Watched | None: ...
+
+
+STATEMENT = "sqlawait_statement"
+"""Execution option of a statement that is sent as text: the statement object that it was made of."""
+
+_watchers: list[Watcher] = []
+_covered: set[Any] = set()
+
+
+def watch(watcher: Watcher, *, instead_of: Sequence[Callable[..., Any]] = ()) -> None:
+    """Tell ``watcher`` of each statement from now on.
+
+    Parameters:
+        watcher: must be quick.
+        instead_of: SQLAlchemy listeners of the same hand. They are told of all other statements, so their
+            presence is no reason to send a statement the long way.
+    """
+    _watchers.append(watcher)
+    _covered.update(instead_of)
+
+
+def unwatch(watcher: Watcher, *, instead_of: Sequence[Callable[..., Any]] = ()) -> None:
+    """Undo :func:`watch`."""
+    _watchers.remove(watcher)
+    _covered.difference_update(instead_of)
+
+
+def is_covered(listener: Any) -> bool:
+    """Whether a watcher stands for a listener."""
+    return listener in _covered
+
+
+def began(engine: Engine, sql: str, arguments: Sequence[Any], statement: Any) -> Sequence[Watched]:
+    """Tell the watchers of a statement; gives what is to be told of the rest."""
+    if not _watchers:
+        return ()
+    told = [watcher(engine, sql, arguments, statement) for watcher in _watchers]
+    return [one for one in told if one is not None]
+
+
+__all__ = ["STATEMENT", "Watched", "Watcher", "began", "is_covered", "unwatch", "watch"]
