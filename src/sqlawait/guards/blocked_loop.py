@@ -99,14 +99,17 @@ class Monitor:
         self._cpu_clock = (
             time.pthread_getcpuclockid(self._thread_id) if hasattr(time, "pthread_getcpuclockid") else None
         )
-        self._after = guards.limits.blocked_after
-        self._interval = self._after / 4
+        self._after = after = guards.limits.blocked_after
+        self._interval = after / 2
+        self._patience = 0.75 * after
+        """From when on a beat is late: the stack is looked at, again and again, until it comes."""
+        self._tick = after / 8
         self._stop = threading.Event()
         self._beats = 0
         self._beat_at = clock()
         self._cpu_at = self._cpu()
         self._turns: dict[object, _Turn] = {}
-        self._stalled = 0.0
+        self._starved = False
         self._warmed_up: set[str] = set()
         self._collected = 0.0
         self._collecting_since = 0.0
@@ -163,7 +166,7 @@ class Monitor:
 
     def is_late(self) -> bool:
         """Whether the beat is so late that it is time to look."""
-        return self._clock() - self._beat_at >= self._after / 2
+        return self._clock() - self._beat_at >= self._patience
 
     def see(self, frame: FrameType, task: asyncio.Task[Any] | None) -> None:
         """Note who is at work while the beat is late."""
@@ -179,18 +182,18 @@ class Monitor:
     def _released(self, gap: float, *ending: Scope) -> None:
         """Report the block that has just ended. This runs on the loop, so ``gap`` is the loop's true lag."""
         turns, self._turns = self._turns, {}
-        stalled, self._stalled = self._stalled, 0.0
-        if stalled > gap / 2 and self._cpu() - self._cpu_at < self._after:
+        starved, self._starved = self._starved, False
+        if starved and self._cpu() - self._cpu_at < self._after:
             return  # the machine or other threads kept this one from running: the code is not to blame
         if gap - self._collected < self._after:
             return  # the garbage collector's pause, which no line can await
         for each in {*open_scopes(), *ending}:
             each.blocked += min(gap, perf_counter() - each.started)
         turn = max(turns.values(), key=lambda turn: turn.span)
-        if turn.span + self._interval < self._after:
+        if turn.span + self._tick < self._after:
             return  # many had their turn, none of them long
-        # Alone, it has had the loop since shortly after the beat before; else since shortly before it was seen.
-        seconds = gap - self._interval / 2 if len(turns) == 1 else turn.span + self._interval
+        # Alone, it has had the loop since some time between two beats; else since shortly before it was seen.
+        seconds = gap - self._interval / 2 if len(turns) == 1 else turn.span + self._tick
         site, function, scope = turn.site, turn.function, turn.scope
         guards = scope.guards if scope is not None else self._guards
         if not guards.on("blocked-loop") or (scope is not None and scope.startup):
@@ -217,31 +220,32 @@ class Monitor:
 
     def _watch(self) -> None:
         """The thread: notice that the beats have stopped, and look where the loop is."""
-        expected = perf_counter() + self._interval
-        beats, queued, lost = -1, 0.0, 0.0
-        while not self._stop.wait(self._interval):
-            now = perf_counter()
-            late, expected = now - expected, now + self._interval
-            if beats != self._beats:
-                beats, queued = self._beats, _queued(self._native_id)
-                lost = 0.0
-            if late > self._interval:
-                lost += late  # this thread came late itself: nothing is known of that time
+        looks = 0
+        began = queued = lost = expected = 0.0
+        while not self._stop.wait(max(self._tick, self._beat_at + self._patience - self._clock())):
+            now = self._clock()
             if not self.is_late():
+                looks = 0
                 continue
             loop = self._loop()
             if loop is None or loop.is_closed():
                 self._unhook()
                 return
             if not loop.is_running():
-                self._beat_at = self._clock()  # paused between two runs of the loop: nothing is blocked
+                self._beat_at = now  # paused between two runs of the loop: nothing is blocked
                 continue
             frame = sys._current_frames().get(self._thread_id)
             if frame is None or _idle(frame) or _importing(frame):
                 continue
+            beats = self._beats
+            if looks == 0:
+                began, queued, lost = now, _queued(self._native_id), 0.0
+            elif now - expected > self._tick:
+                lost += now - expected  # this thread came late itself: nothing is known of that time
+            looks, expected = looks + 1, now + self._tick
             task = asyncio.current_task(loop)
             if beats == self._beats:  # still the same lag
-                self._stalled = max(lost, _queued(self._native_id) - queued)
+                self._starved = max(lost, _queued(self._native_id) - queued) > (now - began) / 2
                 self.see(frame, task)
             del frame, task
 
