@@ -37,6 +37,9 @@ async def fetch(
     if intercepts(sync):
         return None
     connection = await session.connection()
+    assert connection.sync_connection is not None  # it is started
+    if connection.sync_connection.get_execution_options().get("schema_translate_map"):
+        return None
     options = {STATEMENT: plan.statement}
     result = await connection.exec_driver_sql(plan.sql, tuple(arguments), execution_options=options)
     return result.all()
