@@ -18,6 +18,9 @@ from sqlawait.analysis.types import members
 
 from .facts import Facts
 from .kinds import kind_of
+from .operators import METHODS, may_be_method
+from .rewrites.constructors import may_be_created
+from .rewrites.lambdas import PER_ITEM
 from .waits import TO_THREAD, Uses, uses_of
 
 ASYNC_CALLS = {
@@ -27,8 +30,8 @@ ASYNC_CALLS = {
 }  # fmt: skip
 """What takes a function that may as well be a coroutine function."""
 SYNC_CALLS = TO_THREAD | {
-    "submit", "Thread", "Process", "Timer", "signal", "listen", "register", "add_job", "sorted", "sort",
-    "map", "filter", "reduce", "min", "max", "groupby", "apply_async", "delay", "run_sync", "Command",
+    "submit", "Thread", "Process", "Timer", "signal", "listen", "register", "add_job", "reduce", "groupby",
+    "apply_async", "delay", "run_sync", "Command",
     "add_command", "every", "do", "default_factory", "Column", "mapped_column", "relationship", "Field",
     "property", "add_middleware_sync", "target",
 }  # fmt: skip
@@ -165,7 +168,7 @@ class Painter:
         found: list[ast.AST] = []
         for node in function.own_nodes:
             found.append(node)
-            if isinstance(node, ast.Lambda) and self._receiver(node) != "run_sync":
+            if isinstance(node, ast.Lambda) and self.receiver(node) != "run_sync":
                 found += list(ast.walk(node.body))
         return found
 
@@ -175,6 +178,9 @@ class Painter:
         for unit in [*colours.units.values(), *colours.tops.values()]:
             for target in unit.uses.runs:
                 self.called[target].add(unit)
+            for node, handed in unit.uses.references:
+                if self.receiver(node) in PER_ITEM:
+                    self.called[handed].add(unit)
         for cls in self.project.classes:
             for base, _ in self.facts.inference.bases(cls)[1:]:
                 for name, method in cls.methods.items():
@@ -297,6 +303,10 @@ class Painter:
             return not self._may_be_awaited(function)
         if self.is_barrier(function) and function.cls is not None:
             return True
+        if function.name == "__init__":
+            return not may_be_created(function, self.facts)
+        if function.name in METHODS:
+            return not may_be_method(function, self.facts)
         special = function.name.startswith("__") and function.name.endswith("__")
         return function.cls is not None and special and function.name not in ASYNC_DUNDERS
 
@@ -315,7 +325,7 @@ class Painter:
     def _handed(
         self, node: ast.expr, function: Function, asynchronous: set[Function], synchronous: set[Function]
     ) -> None:
-        name = self._receiver(node)
+        name = self.receiver(node)
         if self.selected is not None and name in ASYNC_CALLS:
             return
         if name in ASYNC_CALLS or (name in TO_THREAD and self.selected is None):
@@ -323,12 +333,11 @@ class Painter:
         elif name in SYNC_CALLS and function.outer is None:
             synchronous.add(function)
 
-    def _receiver(self, node: ast.AST) -> str:
+    def receiver(self, node: ast.AST) -> str:
         """The last name of the call that a function is handed to."""
         parent = self.facts.parent(node)
         while isinstance(parent, ast.keyword | ast.Tuple | ast.List | ast.Starred):
             if isinstance(parent, ast.keyword) and parent.arg in (
-                "key",
                 "target",
                 "callback",
                 "default",
@@ -362,7 +371,18 @@ class Painter:
                 if unit.function in colours.converted and unit.function not in waiting:
                     waiting.add(unit.function)
                     pending.append(unit.function)
-        return {each for each in waiting if self.cannot_await(each)}
+        unseen = {each for each in colours.units if self._is_unseen(each, colours)}
+        return {each for each in waiting if self.cannot_await(each)} | unseen
+
+    def _is_unseen(self, function: Function, colours: Colours) -> bool:
+        """Whether a method that nobody in sight calls waits, and cannot be a coroutine."""
+        if function in colours.converted or function.cls is None or not colours.units[function].uses.waits:
+            return False
+        if self._left_out(function.module) or self.is_barrier(function) or not self.cannot_await(function):
+            return False
+        return not self.called[function] and any(
+            each in colours.converted for each in function.cls.methods.values()
+        )
 
     def _reach(
         self, roots: Iterable[Function], colours: Colours, *, without: Container[Function] = ()
@@ -381,7 +401,7 @@ class Painter:
             if function.cls is not None and "__init__" in function.cls.methods:
                 near.append(function.cls.methods["__init__"])
             near += [
-                each for _, each in unit.uses.references if self._receiver(_) not in SYNC_CALLS | ASYNC_CALLS
+                each for _, each in unit.uses.references if self.receiver(_) not in SYNC_CALLS | ASYNC_CALLS
             ]
             pending += [each for each in near if each in colours.touching]
         return found

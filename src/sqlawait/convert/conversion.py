@@ -15,7 +15,7 @@ from sqlawait.analysis.project import Progress, Project
 from sqlawait.analysis.types import members
 from sqlawait.check.finding import Finding
 
-from .colours import Colours, Painter
+from .colours import SYNC_CALLS, Colours, Painter
 from .context import Context, Refusal
 from .drivers import Drivers
 from .edits import Edits
@@ -27,18 +27,22 @@ from .loading.mappers import Mappers
 from .loading.plan import Plan
 from .loading.traced import Traced
 from .loading.writing import write_options, write_refreshes
+from .operators import METHODS
 from .resources import Resource, find_resources, is_listener
 from .rewrites.awaits import make_awaitable, on_sync_engine, put_await, rewrite_wait, rewrite_with
 from .rewrites.blocking import Blocking, rewrite_blocking
 from .rewrites.calls import rewrite_call, rewrite_handed
+from .rewrites.constructors import rewrite_dependencies
 from .rewrites.definitions import annotations_of, rewrite_annotation, rewrite_definition
 from .rewrites.factories import append_keyword, keep_after_commit, rewrite_factory
+from .rewrites.lambdas import PER_ITEM, rewrite_per_item
+from .rewrites.operators import rewrite_operator
 from .rewrites.query import rewrite_query
 from .rewrites.schema import rewrite_schema
 from .rewrites.suite import NAME, Suite, bridge_source, import_of_bridge, place_bridge
 from .tracing.trace import Trace
 from .unbound import find_unbound, hand_session, take_session
-from .waits import Wait
+from .waits import TO_THREAD, Wait
 
 Step = tuple[int, Callable[[], None], ast.AST]
 Phase = Literal["drivers", "queries", "loading", "async", "tests"]
@@ -184,6 +188,7 @@ class Conversion:
                     self._twin(function, context)
             elif not self._inside_twin(function):
                 self._rename([*function.own_nodes, *_signature(function)], context.edits, context)
+        rewrite_dependencies(module.tree, self.colours.awaited, context)
         self._resources(module, context)
         self._top(module, context)
 
@@ -278,12 +283,24 @@ class Conversion:
         ]
         for call, targets in unit.uses.calls:
             steps.append((self._span(call), self._calling(call, targets, context), call))
+        for reference, handed in unit.uses.references:
+            if handed in self.colours.awaited and not handed.is_async:
+                steps.append((self._span(reference), self._handing(reference, handed, context), reference))
         for read, targets in unit.uses.reads:
             if any(each in self.colours.awaited and not each.is_async for each in targets):
                 steps.append((self._span(read), self._reading(read, context), read))
+        for operation, targets in unit.uses.operators:
+            hit = [each for each in targets if each in self.colours.awaited and not each.is_async]
+            if hit:
+                steps.append((self._span(operation), self._operating(operation, hit[0], context), operation))
         if function in self.colours.awaited and not function.is_async:
             blocking = self.threads.calls_of(function)
             steps += [(self._span(call), self._blocking(call, context), call) for call in blocking]
+        return steps + self._made_and_entered(function, context)
+
+    def _made_and_entered(self, function: Function, context: Context) -> list[Step]:
+        """What is to be done where a function makes a session or an engine, enters it, or listens to it."""
+        steps: list[Step] = []
         for node in function.own_nodes:
             if isinstance(node, ast.Call):
                 kind = kind_of(node, self.facts)
@@ -291,7 +308,8 @@ class Conversion:
                     steps.append((self._span(node), self._making(node, kind, context), node))
                 rewrite_handed(node, self.colours.awaited, context)
             elif isinstance(node, ast.With):
-                steps.append((0, self._entering(node, unit.uses.waits, context), node))
+                waits = self.colours.units[function].uses.waits
+                steps.append((0, self._entering(node, waits, context), node))
             elif isinstance(node, ast.AnnAssign):
                 rewrite_annotation(node.annotation, context)
             elif isinstance(node, ast.Name | ast.Attribute) and self._listened_to(node):
@@ -339,6 +357,22 @@ class Conversion:
             rewrite_call(call, targets, self.colours.awaited, context)
 
         return step
+
+    def _handing(self, node: ast.expr, handed: Function, context: Context) -> Callable[[], None]:
+        def step() -> None:
+            receiver = self.painter.receiver(node)
+            if not isinstance(node, ast.Name | ast.Attribute):
+                return
+            if receiver in PER_ITEM:
+                rewrite_per_item(node, context)
+                make_awaitable(node, context)
+            elif receiver in SYNC_CALLS - TO_THREAD and handed in self.colours.twins:
+                self._named(node, self._twin_name(handed), context.edits, context)
+
+        return step
+
+    def _operating(self, node: ast.expr, target: Function, context: Context) -> Callable[[], None]:
+        return lambda: rewrite_operator(node, target, context)
 
     def _reading(self, node: ast.Attribute, context: Context) -> Callable[[], None]:
         def step() -> None:
@@ -405,6 +439,8 @@ class Conversion:
         context.edits.insert_line(end + 1, f"{gap}{text}\n")
 
     def _twin_name(self, function: Function) -> str:
+        if function.name == "__init__" or function.name in METHODS:
+            return function.name  # async code uses a method of another name
         return f"{function.name}_sync"
 
     def _rename(self, nodes: Iterable[ast.AST], edits: Edits, context: Context) -> None:

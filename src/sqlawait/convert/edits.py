@@ -18,6 +18,8 @@ class _Edit:
     text: str
     line: int = 0
     """For whole lines: the line whose block they belong to."""
+    other: int | None = None
+    """For one side of what is put around a range: where the other side is."""
 
 
 EXTEND, CLOSE, OPEN, REPLACE = -1, 0, 1, 2
@@ -100,11 +102,14 @@ class Edits:
         self._edits = [each for each in self._edits if each.start < start or each.end > end]
         self._seen = {each for each in self._seen if each[0] < start or each[1] > end}
 
-    def wrap(self, start: int, end: int, before: str, after: str) -> None:
-        """Put ``before`` and ``after`` around a range; ranges wrapped at one position nest by their length."""
-        span = end - start
-        self._add(_Edit(start, start, (OPEN, -span, len(self._edits)), before), f"o{end}")
-        self._add(_Edit(end, end, (CLOSE, span, len(self._edits)), after), f"c{start}")
+    def wrap(self, start: int, end: int, before: str, after: str, *, outer: bool = False) -> None:
+        """Put ``before`` and ``after`` around a range; ranges wrapped at one position nest by their length.
+
+        With ``outer``, it goes around whatever else wraps the same range.
+        """
+        span = end - start + outer
+        self._add(_Edit(start, start, (OPEN, -span, len(self._edits)), before, other=end), f"o{end}")
+        self._add(_Edit(end, end, (CLOSE, span, len(self._edits)), after, other=start), f"c{start}")
 
     def wrap_node(self, node: ast.expr, before: str, after: str) -> None:
         """Put ``before`` and ``after`` around an expression."""
@@ -156,6 +161,8 @@ class Edits:
         for edit in sorted(self._edits, key=lambda each: (each.start, each.rank, each.end)):
             if edit.start < position or edit.start < start or edit.end > stop:
                 continue  # inside what another change has replaced
+            if edit.other is not None and not start <= edit.other <= stop:
+                continue  # around more than this part
             out.append(self._bytes[position : edit.start])
             text = edit.text
             if edit.line and self._deeper[edit.line]:

@@ -11,6 +11,7 @@ from sqlawait.analysis.declarations import Function, last_name
 
 from .chains import RUNS, Chain, read_chain
 from .facts import Facts
+from .operators import operators
 
 SESSION_WAITS = {
     "execute", "scalar", "scalars", "get", "get_one", "commit", "rollback", "flush", "refresh", "merge",
@@ -74,11 +75,13 @@ class Uses:
     """Functions that are handed on without being called."""
     reads: list[tuple[ast.Attribute, list[Function]]] = field(default_factory=list)
     """Properties that are read."""
+    operators: list[tuple[ast.expr, list[Function]]] = field(default_factory=list)
+    """Operators that run special methods."""
 
     @property
     def runs(self) -> Iterator[Function]:
-        """The functions of the code base that run: those that are called, and properties that are read."""
-        for _, targets in [*self.calls, *self.reads]:
+        """The functions of the code base that run: called, read as properties, or behind an operator."""
+        for _, targets in [*self.calls, *self.reads, *self.operators]:
             yield from targets
 
 
@@ -108,6 +111,7 @@ def uses_of(nodes: list[ast.AST], facts: Facts) -> Uses:
                         runs or (chain.end is None and facts.is_iterated(chain.statement)),
                     )
                 )
+        uses.operators += operators(node, facts)
         if isinstance(node, ast.Call):
             _call(node, uses, facts)
         elif isinstance(node, ast.With):

@@ -9,26 +9,27 @@ from sqlawait.convert.context import Context, Refusal
 from sqlawait.convert.edits import INDENT
 from sqlawait.convert.waits import Wait
 
+from .lambdas import rewrite_per_item
+
 
 def make_awaitable(node: ast.AST, context: Context) -> None:
     """Make sure that ``await`` may stand at a node; raises Refusal where it cannot."""
     project = context.facts.project
     child = node
+    source: ast.comprehension | None = None
     for parent in project.ancestors(node):
         if isinstance(parent, ast.Lambda):
-            raise Refusal("SAW904", "a lambda cannot await; make it a function that is awaited")
-        if isinstance(parent, ast.GeneratorExp) and not _is_first_source(child, parent):
-            _listed(parent, context)
+            rewrite_per_item(parent, context)
+        if isinstance(parent, ast.comprehension):
+            source = parent if child is parent.iter else None
+        if isinstance(parent, ast.GeneratorExp) and source is not parent.generators[0]:
+            listed(parent, context)
         if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef):
             return
         child = parent
 
 
-def _is_first_source(child: ast.AST, parent: ast.GeneratorExp) -> bool:
-    return child is parent.generators[0].iter
-
-
-def _listed(node: ast.GeneratorExp, context: Context) -> None:
+def listed(node: ast.GeneratorExp, context: Context) -> None:
     """A generator expression that awaits would be asynchronous: it becomes a list where a call takes it."""
     call = context.facts.parent(node)
     if not isinstance(call, ast.Call) or node not in call.args:
@@ -164,6 +165,7 @@ def on_sync_engine(node: ast.expr, context: Context) -> None:
 __all__ = [
     "after_comma",
     "in_parentheses",
+    "listed",
     "make_awaitable",
     "on_sync_engine",
     "put_await",

@@ -8,7 +8,8 @@ from sqlawait.analysis.declarations import Function, last_name
 from sqlawait.convert.context import Context, Refusal
 from sqlawait.convert.waits import TO_THREAD
 
-from .awaits import after_comma, make_awaitable, put_await
+from .awaits import after_comma, listed, make_awaitable, put_await
+from .constructors import name_of
 
 
 def rewrite_call(call: ast.Call, targets: list[Function], awaited: set[Function], context: Context) -> None:
@@ -19,21 +20,27 @@ def rewrite_call(call: ast.Call, targets: list[Function], awaited: set[Function]
     if len(hit) != len(targets):
         names = ", ".join(each.qualname for each in targets if each not in awaited)
         raise Refusal("SAW908", f"this calls either a function that became async or one that did not ({names})")
-    if any(each.name == "__init__" for each in hit):
+    if all(each.name == "__init__" and each.cls is not None for each in hit):
+        made = hit[0].cls
+        assert made is not None
+        end = context.edits.end(call.func)
+        make_awaitable(call, context)
+        context.edits.replace(end, end, f".{name_of(made)}")
+        put_await(call, context)
         return
     if any(each.yields for each in hit):
         if not all(each.yields for each in hit):
             raise Refusal("SAW908", "this calls either a generator or a function")
         if all(each.decorator_names & {"contextmanager", "asynccontextmanager"} for each in hit):
             return  # the with statement around it is rewritten
-        _generator(call, context)
+        rewrite_walk(call, context)
         return
     make_awaitable(call, context)
     put_await(call, context)
 
 
-def _generator(call: ast.Call, context: Context) -> None:
-    """A generator became an async generator."""
+def rewrite_walk(call: ast.expr, context: Context) -> None:
+    """Walk what became an async generator, or an object with one, where it is walked."""
     edits, facts = context.edits, context.facts
     parent = facts.parent(call)
     if isinstance(parent, ast.For) and parent.iter is call:
@@ -42,11 +49,11 @@ def _generator(call: ast.Call, context: Context) -> None:
     elif isinstance(parent, ast.comprehension) and parent.iter is call:
         owner = facts.parent(parent)
         if isinstance(owner, ast.GeneratorExp):
-            raise Refusal("SAW904", "a generator expression over an async generator")
+            listed(owner, context)
         position = edits.between(0, edits.start(parent.target)).encode().rfind(b"for")
         edits.replace(position, position + len("for"), "async for")
     elif isinstance(parent, ast.Call) and last_name(parent.func) == "next" and parent.args[:1] == [call]:
-        if _entered(parent, call, context):
+        if isinstance(call, ast.Call) and _entered(parent, call, context):
             return
         edits.replace_node(parent.func, "anext")
         make_awaitable(parent, context)
@@ -121,4 +128,4 @@ def rewrite_handed(call: ast.Call, awaited: set[Function], context: Context) -> 
             edits.replace(edits.end(handed), edits.end(call) - 1, "(")
 
 
-__all__ = ["rewrite_call", "rewrite_handed"]
+__all__ = ["rewrite_call", "rewrite_handed", "rewrite_walk"]

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from sqlawait.analysis.declarations import Class, Function, last_name
 from sqlawait.analysis.types import members
 from sqlawait.convert.context import Context
+from sqlawait.convert.operators import METHODS
+
+from .constructors import rewrite_constructor
 
 ASYNCIO = "sqlalchemy.ext.asyncio"
 CLASSES = {
@@ -30,11 +33,14 @@ def rewrite_definition(function: Function, awaited: bool, context: Context) -> N
     node = function.node
     assert not isinstance(node, ast.Lambda)
     edits = context.edits
-    if awaited and not function.is_async:
+    if awaited and function.name == "__init__":
+        rewrite_constructor(function, context)
+    elif awaited and not function.is_async:
         edits.replace(edits.start(node), edits.start(node), "async ")
-        if function.name in ENTRIES:
+        renamed = {**ENTRIES, **METHODS}.get(function.name)
+        if renamed:
             at = edits.find(function.name, edits.start(node))
-            edits.replace(at, at + len(function.name), ENTRIES[function.name])
+            edits.replace(at, at + len(function.name), renamed)
         for decorator in function.decorators:
             name = last_name(decorator)
             if name in MANAGERS:

@@ -121,4 +121,4 @@ async def textual(age: int, db: AsyncSession = Depends(get_db)):
 async def union(db: AsyncSession = Depends(get_db)):
     young = select(Person.name).where(Person.age < 30)
     old = select(Person.name).where(Person.age > 60)
-    return sorted([name for (name,) in (await db.execute(young.union(old))).all()])
+    return sorted(name for (name,) in (await db.execute(young.union(old))).all())
