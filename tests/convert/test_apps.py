@@ -13,14 +13,15 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from sqlawait.analysis.project import Project
-from sqlawait.convert.conversion import Conversion, Options, Result
+from sqlawait.convert.conversion import Conversion, Options, Phase, Result
+from sqlawait.convert.slices import selection
 from sqlawait.convert.verify import new_findings
 from sqlawait.embedded import EmbeddedPostgres
 
@@ -30,6 +31,16 @@ UNRUN = {"pagination"}
 """Apps that need a library which the project does not have."""
 ON_POSTGRESQL = ["generic_crud", "rows", "sessions_by_hand", "stored_queries", "tasks", "writes"]
 """Those that run there too, all of them with ``SQLAWAIT_APPS=all``: where the database makes a difference."""
+SLICES = {
+    "generic_crud": "/notes/{note_id}",
+    "receivers": "/items/{item_id}/restock",
+    "rows": "/grouped",
+    "sessions_by_hand": "/settings/{key}",
+    "stored_queries": "/books/walked",
+    "tasks": "/jobs/{job_id}",
+}
+"""Routes that are converted alone, with what they reach; the rest goes on with a sync session beside it."""
+SYNC_PHASES: tuple[Phase, ...] = ("queries", "loading")
 Outcomes = dict[str, dict[str, str]]
 """What each test of each package came to: empty when it passed."""
 
@@ -40,6 +51,7 @@ class Converted:
 
     folder: Path
     project: Project
+    conversion: Conversion
     result: Result
 
     @property
@@ -53,7 +65,8 @@ class Converted:
 def convert(folder: Path, options: Options | None = None) -> Converted:
     """Convert the app in a folder, nothing is written."""
     project = Project.load([folder])
-    return Converted(folder, project, Conversion(project, options or Options(), root=folder).run())
+    conversion = Conversion(project, options or Options(), root=folder)
+    return Converted(folder, project, conversion, conversion.run())
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +86,11 @@ def packages(converted: dict[str, Converted], tmp_path_factory: pytest.TempPathF
             before = {str(p.relative_to(app.folder)): p.read_text() for p in app.folder.rglob("*.py")}
             package(folder / f"before_{name}", before, name)
             package(folder / f"after_{name}", app.after, name)
+            for phase in SYNC_PHASES:
+                package(folder / f"{phase}_{name}", replace(app, result=app.conversion.run(phase)).after, name)
+        if name in SLICES:
+            options = Options(selected=selection(app.project, [SLICES[name]]))
+            package(folder / f"slice_{name}", convert(app.folder, options).after, name)
     return folder
 
 
@@ -90,8 +108,9 @@ def package(folder: Path, files: dict[str, str], name: str) -> None:
 
 
 def run_suites(folder: Path, names: list[str], url: str | None = None) -> Outcomes:
-    """Run the suites of these apps before and after, in one process of their own, warnings being errors."""
-    suites = [str(folder / f"{when}_{name}" / "suite.py") for name in names for when in ("before", "after")]
+    """Run the suites of these apps at every stage, in one process of their own, warnings being errors."""
+    stages = ("before", "after") if url else ("before", *SYNC_PHASES, "slice", "after")
+    suites = [folder / f"{stage}_{name}" / "suite.py" for name in names for stage in stages]
     report = folder / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "-W", "error"]
     command += [
@@ -101,7 +120,12 @@ def run_suites(folder: Path, names: list[str], url: str | None = None) -> Outcom
         "ignore::sqlalchemy.exc.MovedIn20Warning",
     ]
     command += ["-W", "ignore::ResourceWarning"]  # the apps do not close their pools
-    command += ["--rootdir", str(folder), f"--junitxml={report}", *suites]
+    command += [
+        "--rootdir",
+        str(folder),
+        f"--junitxml={report}",
+        *(str(suite) for suite in suites if suite.exists()),
+    ]
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     environment.pop("APPS_URL", None)
     done = subprocess.run(
@@ -173,9 +197,28 @@ def test_nothing_new_for_check(name: str, converted: dict[str, Converted]) -> No
 def test_suite(database: str, name: str, request: pytest.FixtureRequest) -> None:
     """The app's own suite passes before and passes after, without a change."""
     outcomes: Outcomes = request.getfixturevalue(f"on_{database}")
-    before, after = outcomes[f"before_{name}"], outcomes[f"after_{name}"]
-    assert before, "no test ran"
-    for outcome in (before, after):
-        failures = {test: message for test, message in outcome.items() if message}
+    passes(outcomes, name, "before", "after")
+
+
+@pytest.mark.parametrize("name", runnable("sqlite"))
+def test_every_phase(name: str, on_sqlite: Outcomes) -> None:
+    """After each phase that leaves the app sync, its suite passes."""
+    passes(on_sqlite, name, "before", *SYNC_PHASES)
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_slice(name: str, on_sqlite: Outcomes, packages: Path) -> None:
+    """One route converted, the others beside it on a sync session: the suite passes."""
+    assert (packages / f"slice_{name}" / "main.py").read_text() != (
+        packages / f"before_{name}" / "main.py"
+    ).read_text()
+    passes(on_sqlite, name, "before", "slice")
+
+
+def passes(outcomes: Outcomes, name: str, *stages: str) -> None:
+    """Assert that the same tests ran, and passed, at all these stages."""
+    assert outcomes[f"before_{name}"], "no test ran"
+    for stage in stages:
+        failures = {test: message for test, message in outcomes[f"{stage}_{name}"].items() if message}
         assert failures == {}, "\n".join(failures.values())
-    assert before.keys() == after.keys()
+        assert outcomes[f"{stage}_{name}"].keys() == outcomes[f"before_{name}"].keys()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,14 @@ app = FastAPI()
 def read():
     with Session(engine) as db:
         return db.connection().info
+"""
+MORE = """from app import app, engine
+from sqlalchemy.orm import Session
+
+
+def bold(call, db: Session):
+    text = "<b>"
+    return call(lambda: db.commit()), text
 """
 
 
@@ -108,3 +118,37 @@ def test_never_writes_what_does_not_compile(tmp_path: Path) -> None:
     with pytest.raises(SyntaxError):
         write_all({path: "one = = 2\n"})
     assert path.read_text() == "one = 1\n"
+
+
+def test_a_slice_that_is_not_there(tree: Path) -> None:
+    """A name that means nothing converts nothing, and says so."""
+    with pytest.raises(Refused, match="--only /nowhere is no route"):
+        convert(Request(tree, write=True, only=["/nowhere"]), lambda _: None)
+    assert git(tree, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("request_of", "why"),
+    [
+        (lambda tree: Request(tree, driver="pg8000"), "no driver 'pg8000'"),
+        (lambda tree: Request(tree, report=tree / "report.txt"), r"ends in \.html or \.json"),
+    ],
+)
+def test_refuses_what_cannot_be_meant(tree: Path, request_of: Callable[[Path], Request], why: str) -> None:
+    """A driver or a format that does not exist is refused before anything is read."""
+    with pytest.raises(Refused, match=why):
+        convert(request_of(tree), lambda _: None)
+
+
+def test_page(tree: Path) -> None:
+    """The report as a page holds the figures, the diff and what is left, with all text escaped."""
+    (tree / "more.py").write_text(MORE)
+    git(tree, "add", ".")
+    git(tree, "commit", "-qm", "more")
+    convert(Request(tree, report=tree / "out.html"), lambda _: None)
+    page = (tree / "out.html").read_text()
+    assert "<b>SAW904</b>" in page
+    assert "more.py:7" in page
+    assert "&lt;b&gt;" in page
+    assert re.search(r"class=add>\+[1-9]\d*</span>", page)
+    assert not re.search(r"\{[a-z]+\}", page.partition("<h1>")[2])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlawait.analysis.declarations import Function
-from sqlawait.analysis.inference import Inference
 from sqlawait.analysis.project import Progress, Project
 
 from .apply import Refused, check_tree, write_all
@@ -19,6 +16,7 @@ from .page import as_html
 from .phases import commit_phases
 from .report import as_json, as_text, unified
 from .requirements import update_requirements
+from .slices import selection
 from .tracing.run import trace_suite
 from .tracing.table import as_table
 from .tracing.trace import Trace
@@ -59,7 +57,7 @@ def convert(request: Request, say: Callable[[str], None], progress: Progress | N
     drivers = Drivers(postgresql=request.driver) if request.driver else Drivers()
     trace = _trace(request.trace, root, say) if request.trace else None
     options = Options(
-        tests=request.tests, drivers=drivers, selected=_selected(project, request.only), trace=trace
+        tests=request.tests, drivers=drivers, selected=selection(project, request.only), trace=trace
     )
     conversion = Conversion(project, options, root=root, progress=progress)
     result = conversion.run()
@@ -108,33 +106,6 @@ def _trace(given: str, root: Path, say: Callable[[str], None]) -> Trace:
             f"these files are not as they were when the suite was traced: {', '.join(changed)}; trace again"
         )
     return trace
-
-
-def _selected(project: Project, only: Sequence[str]) -> Callable[[Function], bool] | None:
-    """Whether a function is part of the slice: a route's path, a module, a function, or a folder."""
-    if not only:
-        return None
-    routes = Inference(project).injection.routes
-
-    def chosen(function: Function, names: Sequence[str] = only) -> bool:
-        for each in names:
-            if each.startswith("/") and function in routes:
-                given = routes[function].decorator.args
-                path = getattr(given[0], "value", "") if given else ""
-                if isinstance(path, str) and re.fullmatch(re.escape(each).replace(r"\*", ".*"), path):
-                    return True
-            if function.id == each or function.id.endswith(f".{each}") or function.module.name == each:
-                return True
-            if function.module.name.endswith(f".{each}") or str(function.module.path).endswith(each):
-                return True
-            if Path(each).exists() and function.module.path.is_relative_to(Path(each).resolve()):
-                return True
-        return False
-
-    unmet = [each for each in only if not any(chosen(f, [each]) for f in project.functions)]
-    if unmet:
-        raise Refused(f"--only {unmet[0]} is no route, module, function or folder of this code base")
-    return chosen
 
 
 __all__ = ["Request", "convert"]
