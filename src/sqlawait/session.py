@@ -213,7 +213,8 @@ class AsyncSession(ParallelReads):
     async def _update_row(self, model: type[T], identity: Any, values: dict[str, Any]) -> T:
         names = {_attribute(model, name) for name in values}
         mapper = _mapper(model)
-        await self.flush()
+        if not self.sync_session._is_clean():
+            await self.flush()
         key = _key(identity)
         if len(key) == len(mapper.primary_key) and values:
             statement = update_of(self.sync_session, mapper, key, names)
@@ -250,7 +251,8 @@ class AsyncSession(ParallelReads):
             await super().delete(instance)
             return
         model: type[Any] = instance
-        await self.flush()
+        if not self.sync_session._is_clean():
+            await self.flush()
         mapper: Mapper[Any] = _mapper(model)
         key = _key(identity)
         if len(key) == len(mapper.primary_key):
