@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sqlawait.backends.base import Backend, Failure, Timeouts
 from sqlawait.backends.doomed import doom
+from sqlawait.backends.late_begin import begin_late
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html; a class is the first two characters
 _CODES = {
@@ -71,8 +72,10 @@ class PostgreSQL(Backend):
         return arguments
 
     def prepare(self, engine: Engine, timeouts: Timeouts, *, pgbouncer: bool) -> None:
-        """Under PgBouncer, set the time-outs in each transaction."""
-        if pgbouncer:
+        """Begin late; under PgBouncer, set the time-outs in each transaction."""
+        if not pgbouncer:
+            begin_late(engine.dialect)
+        else:
             # PgBouncer refuses start-up parameters that it does not track
             calls = ", ".join(
                 f"set_config('{name}', '{value}', true)" for name, value in _settings(timeouts).items()
