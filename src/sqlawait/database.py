@@ -421,8 +421,11 @@ class Database:
 
     def _check_loop(self) -> None:
         assert self._loop is not None
-        mine, now = self._loop(), _running_loop()
-        if now is None or mine is now():
+        mine = self._loop()
+        try:
+            if mine is asyncio.get_running_loop():
+                return
+        except RuntimeError:
             return
         if mine is not None and not mine.is_closed():
             raise WrongLoop

@@ -80,12 +80,13 @@ def _direct(engine: Engine) -> Run | None:
         or not isinstance(engine.pool, FairPool)
     ):
         return None
-    if engine not in _runs:
-        _runs[engine] = _run_for(engine)
-    return _runs[engine]
+    found = _runs.get(engine)
+    if found is None:
+        found = _runs[engine] = (_run_for(engine),)
+    return found[0]
 
 
-_runs: WeakKeyDictionary[Engine, Run | None] = WeakKeyDictionary()
+_runs: WeakKeyDictionary[Engine, tuple[Run | None]] = WeakKeyDictionary()
 
 
 def _run_for(engine: Engine) -> Run | None:

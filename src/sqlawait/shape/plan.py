@@ -142,6 +142,9 @@ class Plan:
         return row, *(value if read is None else read(value) for read, value in behind)
 
 
+_Found = tuple[Plan, Sequence[BindParameter[Any]]]
+
+
 class Plans:
     """The plans of one dialect, the oldest forgotten first.
 
@@ -155,15 +158,18 @@ class Plans:
         self.connected = False
         self._dialect = dialect
         self._known: dict[Any, Plan] = {}
+        self._seen: WeakKeyDictionary[Select[Any], dict[Any, _Found]] = WeakKeyDictionary()
 
-    def find(
-        self, statement: Select[Any], schema: type[BaseModel], amount: Amount
-    ) -> tuple[Plan, Sequence[BindParameter[Any]]]:
+    def find(self, statement: Select[Any], schema: type[BaseModel], amount: Amount) -> _Found:
         """The plan for a statement, and the bind parameters that hold its values.
 
         Raises:
             ConfigurationError: the statement or the schema asks for what cannot be.
         """
+        # one that is used again, such as a constant of a module, is known by itself: its key need not be hashed
+        seen = self._seen.get(statement)
+        if seen is not None and (schema, amount) in seen:
+            return seen[schema, amount]
         key = statement._generate_cache_key()
         if key is None:
             return make(statement, schema, amount, self._dialect, ()), ()
@@ -175,6 +181,8 @@ class Plans:
             if len(self._known) >= _CACHED:
                 del self._known[next(iter(self._known))]
             plan = self._known[known] = make(statement, schema, amount, self._dialect, binds)
+        if not lengths:
+            self._seen.setdefault(statement, {})[schema, amount] = plan, binds
         return plan, binds
 
 
