@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import make_url, select, text
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, PendingRollbackError
 
 from models import Base, Counter, Post, User
@@ -185,6 +185,32 @@ async def test_a_poisoned_connection_is_not_handed_out(postgresql_url: str) -> N
                 )
                 assert state == 0
     assert all(isinstance(event, ConnectionDiscarded) for event in told)
+
+
+@pytest.mark.parametrize("driver", ["postgresql", "mysql+asyncmy", "mysql+aiomysql"])
+async def test_a_connection_that_the_server_has_ended_is_not_handed_out(
+    driver: str, request: pytest.FixtureRequest
+) -> None:
+    """A restart, or an idle time-out of the server, costs nobody an error."""
+    backend = driver.partition("+")[0]
+    url = make_url(request.getfixturevalue(f"{backend}_url")).set(drivername=driver)
+    own = {"postgresql": "pg_backend_pid()", "mysql": "CONNECTION_ID()"}[backend]
+    kill = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}[backend]
+    async with Database(url, pool_size=3, threads=1) as db, Database(url, pool_size=1, threads=0) as other:
+        sessions = [db.session() for _ in range(3)]
+        ids = [await session.scalar(text(f"SELECT {own}")) for session in sessions]
+        for session in sessions:
+            await session.close()
+        async with other.session() as session:
+            for number in ids:
+                await session.execute(text(kill.format(number)))
+        async with asyncio.timeout(10):
+            idle = [record.driver_connection for record in db.engine.pool._idle]
+            while not all(map(db.backend.closed, idle)):  # noqa: ASYNC110 - nothing tells of a socket's end
+                await asyncio.sleep(0.01)
+        for _ in ids:
+            async with db.transaction() as session:
+                assert await session.scalar(text(f"SELECT {own}")) not in ids
 
 
 async def test_a_swallowed_error_cannot_be_committed(postgresql_url: str) -> None:

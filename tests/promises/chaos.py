@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Self
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from promises.bank import Bank
+from promises.effort import LONG, SECONDS
+from sqlawait import AsyncSession
 
 _COMMIT = re.compile(rb"(?<!AUTO)COMMIT")
 
@@ -143,7 +154,7 @@ class Schedule:
     faults: dict[str, Fault]
     pause: tuple[float, float] = (0.05, 0.5)
     """Seconds between two faults, at least and at most."""
-    done: list[str] = field(default_factory=list)
+    done: list[tuple[float, str]] = field(default_factory=list)
 
     async def run(self, seconds: float) -> None:
         """Let faults happen for a time."""
@@ -152,12 +163,12 @@ class Schedule:
         start = loop.time()
         while (at := loop.time() - start) < seconds:
             name = random.choice(list(self.faults))
-            self.done.append(f"{at:.2f} s {name}")
+            self.done.append((at, name))
             await self.faults[name](random)
             await asyncio.sleep(random.uniform(*self.pause))
 
     def __str__(self) -> str:
-        return f"seed {self.seed}: " + ", ".join(self.done)
+        return f"seed {self.seed}: " + ", ".join(f"{at:.2f} s {name}" for at, name in self.done)
 
 
 def network_faults(proxy: Proxy) -> dict[str, Fault]:
@@ -198,3 +209,77 @@ def heal(proxy: Proxy) -> None:
     """No fault from here on."""
     proxy.delay = 0
     proxy.lose_requests = proxy.lose_replies = 0
+
+
+async def withstand(it: Bank, schedule: Schedule, *, healed: Callable[[], None] = lambda: None) -> None:
+    """Run the faults beside the clients, then hold every promise against the database.
+
+    Parameters:
+        healed: called when the faults are over: it ends those that last.
+    """
+    over = asyncio.Event()
+
+    async def faults() -> None:
+        try:
+            await schedule.run(SECONDS)
+        finally:
+            healed()
+            over.set()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(faults())
+        await it.run(clients=8, transfers=1, until=over)
+    told = it.told
+    summary = f"{schedule}; {len(schedule.done)} faults, {dict(told.answers)}"
+    found = await it.audit()
+    report(it, schedule, found)
+    assert found == [], summary
+    assert told.acknowledged or not LONG, summary  # a short run may be all faults on a slow machine
+
+
+def report(it: Bank, schedule: Schedule, found: list[str]) -> None:
+    """Add a line to the file that ``PROMISES_REPORT`` names: what was done, told and found."""
+    told = it.told
+    line = {
+        "test": os.environ.get("PYTEST_CURRENT_TEST", ""),
+        "seed": schedule.seed,
+        "seconds": SECONDS,
+        "faults": Counter(name for _, name in schedule.done),
+        "answers": told.answers,
+        "acknowledged": len(told.acknowledged),
+        "refused": len(told.refused),
+        "given up": len(told.failed),
+        "in doubt": len(told.doubtful),
+        "violations": found,
+    }
+    print(json.dumps(line))
+    if path := os.environ.get("PROMISES_REPORT"):
+        with Path(path).open("a") as file:
+            print(json.dumps(line), file=file)
+
+
+def terminating(it: Bank) -> Fault:
+    """Have the server end the connections of all others."""
+
+    async def terminate(_: Random) -> None:
+        async with it.db.session() as session:
+            if it.db.dialect == "postgresql":
+                await session.execute(
+                    text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                        " AND application_name = 'sqlawait' AND random() < 0.7"
+                    )
+                )
+                return
+            listed = text(
+                "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()"
+            )
+            for other in (await session.scalars(listed)).all():
+                await kill(session, other)
+
+    async def kill(session: AsyncSession, other: int) -> None:
+        with suppress(DBAPIError):  # it has ended meanwhile
+            await session.execute(text(f"KILL {other}"))
+
+    return terminate

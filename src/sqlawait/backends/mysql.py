@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
 from typing import Any, ClassVar
 
 from sqlalchemy import URL, Column, Table, event
@@ -87,7 +89,10 @@ class MySQL(Backend):
     def connect_args(self, url: URL, timeouts: Timeouts, *, pgbouncer: bool) -> dict[str, Any]:
         """Time-outs of the driver; those of the server are set when it is known which server it is."""
         del pgbouncer
-        arguments: dict[str, Any] = {"connect_timeout": max(1, round(timeouts.connect))}
+        arguments: dict[str, Any] = {
+            "connect_timeout": max(1, round(timeouts.connect)),
+            "async_creator_fn": partial(_connect, url.get_driver_name(), timeouts),
+        }
         if url.get_driver_name() == "asyncmy":
             arguments["read_timeout"] = timeouts.command + 1
         if "charset" not in url.query:
@@ -160,6 +165,14 @@ class MySQL(Backend):
         status = getattr(driver_connection, "server_status", None)
         return status is not None and bool(status & _IN_TRANSACTION)
 
+    def closed(self, driver_connection: Any) -> bool:
+        """The loop has seen the server's end of the socket close; neither driver has a public way to ask."""
+        protocol = getattr(driver_connection, "_proto", None)  # asyncmy
+        if protocol is not None:
+            return bool(protocol.eof or protocol.transport is None)
+        reader = getattr(driver_connection, "_reader", None)  # aiomysql, and asyncmy of old
+        return reader is not None and (reader.exception() is not None or reader._eof)
+
     def upsert(
         self,
         table: Table,
@@ -172,6 +185,27 @@ class MySQL(Backend):
         statement = self.insert(table).values(values)
         names = update or [column.key for column in on]
         return statement.on_duplicate_key_update({name: statement.inserted[name] for name in names})
+
+
+async def _connect(driver: str, timeouts: Timeouts, **arguments: Any) -> Any:
+    """Connect within the time-out, the server's greeting included: the drivers bound TCP's part only."""
+    async with asyncio.timeout(timeouts.connect):
+        connection = await import_module(driver).connect(**arguments)
+    if driver == "aiomysql":
+        _bound_reads(connection, timeouts.command + 1)
+    return connection
+
+
+def _bound_reads(connection: Any, seconds: float) -> None:
+    """Have aiomysql give a silent network up, for which it would wait for ever."""
+    read = connection._read_bytes
+
+    async def read_bytes(size: int) -> bytes:
+        async with asyncio.timeout(seconds):
+            data: bytes = await read(size)
+            return data
+
+    connection._read_bytes = read_bytes
 
 
 def _number(error: BaseException) -> int:
