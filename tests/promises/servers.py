@@ -210,6 +210,11 @@ class Workers:
                 worker.kill()
         await asyncio.to_thread(psutil.wait_procs, workers, 10)
 
+    def rss(self) -> int:
+        """Bytes of memory that the process has which was started: with one worker, the one that serves."""
+        assert self._process is not None
+        return int(psutil.Process(self._process.pid).memory_info().rss)
+
     def kill(self, random: Random) -> bool:
         """kill -9 a worker, wherever it is; False where none is there to be killed."""
         workers = self._workers()
