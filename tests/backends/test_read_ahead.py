@@ -5,9 +5,16 @@ from __future__ import annotations
 import asyncio
 import tracemalloc
 
-from sqlalchemy import text
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import await_only
 
 from sqlawait import Database
+from sqlawait.backends.read_ahead import bound_read_ahead
 
 ROWS = """
 WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 200)
@@ -29,6 +36,22 @@ async def test_a_slow_reader_keeps_little(mysql_url: str) -> None:
             tracemalloc.stop()
         assert seen == 40_000
         assert peak < 10_000_000
+
+
+async def test_a_connection_that_is_lost_at_once_is_the_databases_error(mysql_url: str) -> None:
+    """It ends while it is set up: an error of the driver, which has a name, not one of ours."""
+    engine = create_async_engine(mysql_url.replace("mysql://", "mysql+asyncmy://"))
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def lose(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.driver_connection._proto.transport.abort()
+        await_only(asyncio.sleep(0.01))  # the loop sees to the end of the socket
+
+    bound_read_ahead(engine.sync_engine)
+    with pytest.raises(OperationalError):
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+    await engine.dispose()
 
 
 async def test_a_value_larger_than_the_bound_comes_through(mysql_url: str) -> None:

@@ -8,6 +8,7 @@ not keep.
 
 import asyncio
 import json
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +22,7 @@ from fastapi import Depends, FastAPI, Header, HTTPException
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession as PlainSession
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from starlette.types import Receive, Scope, Send
 
 from sqlawait import Database
 from sqlawait.fastapi import install
@@ -109,8 +111,16 @@ class Told:
 
 @asynccontextmanager
 async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a running application: it sees a 500, not a traceback."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    """A client of a running application: it sees a 500, the test's output has the traceback."""
+
+    async def telling(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception:
+            traceback.print_exc()
+            raise
+
+    transport = httpx.ASGITransport(telling, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://bank", timeout=30) as http,

@@ -24,6 +24,7 @@ from sqlawait import CommitUnknown, Database, Timeouts, Unavailable
 from sqlawait.backends import Failure, failure_of
 from sqlawait.service.models import Account
 
+pytestmark = pytest.mark.usefixtures("lost_connections")
 QUICK = Timeouts(connect=1, command=1.5, lock=1, idle_in_transaction=3)
 OURS = ["postgresql", "mysql"] if LONG else ["postgresql"]
 """Servers that a test starts for itself, to kill them: that takes seconds each."""

@@ -23,6 +23,8 @@ def bound_read_ahead(engine: Engine) -> None:
         protocol: Any = getattr(connection.driver_connection, "_proto", None)  # there is no public way to it
         if protocol is None:  # an older asyncmy, which reads through a StreamReader, has such a bound
             return
+        if protocol.transport is None:  # the server has gone again: the first statement will say so
+            return
         transport, update, wait = protocol.transport, protocol.buffer_updated, protocol.wait_for_data
 
         def buffer_updated(size: int) -> None:
