@@ -23,7 +23,8 @@ import pytest
 from sqlawait.embedded import EmbeddedPostgres
 
 _HERE = Path(__file__).parent
-_PATIENCE = 90.0
+_PATIENCE = 300.0
+"""Seconds that a server may take to start on a machine that has other things to do."""
 
 
 class Crashing(Protocol):

@@ -39,7 +39,7 @@ def resolve(url: str | URL) -> tuple[URL, Backend]:
         UnknownDriver: neither the database nor the driver is known.
         DriverMissing: the driver is not installed.
     """
-    parsed = make_url(url)
+    parsed = _with_password_in_place(make_url(url))
     scheme, _, driver = parsed.drivername.partition("+")
     backend = next((backend for backend in _BACKENDS if scheme in backend.schemes), None)
     if backend is None:
@@ -53,6 +53,14 @@ def resolve(url: str | URL) -> tuple[URL, Backend]:
     if find_spec(driver) is None:
         raise DriverMissing(driver, backend.extra)
     return backend.engine_url(parsed.set(drivername=f"{backend.name}+{driver}")), backend
+
+
+def _with_password_in_place(url: URL) -> URL:
+    """A password in the query goes before the host, where everybody knows to hide it."""
+    for name in ("password", "passwd"):
+        if isinstance(password := url.query.get(name), str):
+            url = url.difference_update_query([name]).set(password=password)
+    return url
 
 
 def backend_of(dialect: Dialect) -> Backend:

@@ -112,6 +112,10 @@ class Backend(ABC):
         kind = self.failure(error)
         return kind is not None and kind is not Failure.AWAY and kind is not Failure.STATEMENT_TIMEOUT
 
+    def without_values(self, message: str) -> str:
+        """A message of the driver without the values of rows that it quotes; SQLite's quote none."""
+        return message
+
     @abstractmethod
     def dooms(self, error: BaseException, connection: Connection) -> bool:
         """Whether a statement's error has ended the transaction, as the driver tells it."""

@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from sqlawait.backends.base import Backend
+from sqlawait.backends.hush import hush
 from sqlawait.exceptions import CommitUnknown, DatabaseAway, InvalidRequest, InvalidValue
 
 T = TypeVar("T")
@@ -21,8 +23,17 @@ T = TypeVar("T")
 
 def guard(engine: Engine, backend: Backend) -> None:
     """Guard a new engine: its errors and its commits. Its connections are the pool's care."""
+    _keep_values_back(engine, backend)
     _name_errors(engine, backend)
     _finish_commits(engine.dialect, backend)
+
+
+def _keep_values_back(engine: Engine, backend: Backend) -> None:
+    @event.listens_for(engine, "handle_error")
+    def keep_back(context: ExceptionContext) -> None:
+        for error in (context.original_exception, context.sqlalchemy_exception):
+            if isinstance(error, (engine.dialect.loaded_dbapi.Error, DBAPIError)):
+                hush(error, backend.without_values)
 
 
 def _name_errors(engine: Engine, backend: Backend) -> None:
@@ -41,23 +52,27 @@ def _name_errors(engine: Engine, backend: Backend) -> None:
     @event.listens_for(engine, "handle_error")
     def name(context: ExceptionContext) -> BaseException | None:
         error = context.original_exception
-        away = isinstance(error, (OSError, TimeoutError))
-        if away or context.is_disconnect:
-            stored = _may_be_stored(context)
-            context.is_disconnect = True
-            if away and context.connection is not None and not context.connection.closed:
-                backend.abort(context.connection.connection.driver_connection)
-            if stored:
-                return CommitUnknown(f"{type(error).__name__}, at a statement that commits by itself")
-            if away:
-                return DatabaseAway(_reason(error, "no answer in time"))
         if isinstance(error, CommitUnknown):
             context.is_disconnect = True  # whatever state that connection is in, nobody shall have it
+        if isinstance(error, (OSError, TimeoutError)) or context.is_disconnect:
+            return _lost(context, backend)
         if isinstance(error, InvalidRequest):
             return error  # a column type of ours refused a value: it needs no wrapping
         if isinstance(error, (OverflowError, UnicodeEncodeError)) and context.statement is not None:
             return InvalidValue(type(error).__name__)
         return None
+
+
+def _lost(context: ExceptionContext, backend: Backend) -> BaseException | None:
+    """Name the error of a connection that is gone."""
+    error = context.original_exception
+    context.is_disconnect = True
+    away = isinstance(error, (OSError, TimeoutError))
+    if away and context.connection is not None and not context.connection.closed:
+        backend.abort(context.connection.connection.driver_connection)
+    if _may_be_stored(context):
+        return CommitUnknown(f"{type(error).__name__}, at a statement that commits by itself")
+    return DatabaseAway(_reason(error, "no answer in time")) if away else None
 
 
 _READS = re.compile(

@@ -70,6 +70,11 @@ _ENDING = {1020, 1206, 1213, 1614}
 _LOCK_TIMEOUT = 1205
 _ROLLBACK_ON_TIMEOUT = "sqlawait_rollback_on_timeout"
 _TRANSACTION = "sqlawait_transaction"
+_VALUES = (
+    (re.compile(r"Duplicate entry '.*' for key", re.DOTALL), "Duplicate entry for key"),
+    (re.compile(r"(value:?) '.*'(?= for (column|function)|\W*\Z)", re.DOTALL), r"\1 '…'"),
+    (re.compile(r"near '.*' at line", re.DOTALL), "near '…' at line"),
+)
 _IN_TRANSACTION = 0x0001
 """SERVER_STATUS_IN_TRANS of the protocol."""
 
@@ -154,6 +159,12 @@ class MySQL(Backend):
     def failure(self, error: BaseException) -> Failure | None:
         """By the server's error number, the first of the driver's arguments."""
         return _CODES.get(_number(error))
+
+    def without_values(self, message: str) -> str:
+        """Neither the duplicate's key nor what a refused value or statement looks like."""
+        for pattern, instead in _VALUES:
+            message = pattern.sub(instead, message)
+        return message
 
     def dooms(self, error: BaseException, connection: Connection) -> bool:
         """A deadlock and its kin; a lock time-out where the server is set so."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sqlawait.backends.base import Backend, Failure, Timeouts
 from sqlawait.backends.doomed import doom
+from sqlawait.backends.hush import hush
 from sqlawait.backends.late_begin import begin_late
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html; a class is the first two characters
@@ -35,6 +37,17 @@ _CODES = {
     "53300": Failure.AWAY,  # too many connections
 }
 _CLASSES = {"22": Failure.BAD_DATA, "08": Failure.AWAY}
+
+_VALUES = (
+    (re.compile(r"\nDETAIL:.*?(?=\nHINT:|\Z)", re.DOTALL), ""),  # Key (email)=(ada@example.com) already exists.
+    (re.compile(r"(invalid input for query argument \$\d+): .*", re.DOTALL), r"\1"),  # asyncpg's own
+    (re.compile(r"invalid UUID '.*", re.DOTALL), "invalid UUID"),  # which that comes from
+    (re.compile(r'value ".*" is out of range', re.DOTALL), 'value "…" is out of range'),
+    (
+        re.compile(r': ".*"(?=\s*(\Z|\nHINT:))', re.DOTALL),
+        ': "…"',
+    ),  # invalid input syntax for type integer: "x"
+)
 
 
 class PostgreSQL(Backend):
@@ -116,6 +129,12 @@ class PostgreSQL(Backend):
         code = getattr(error, "sqlstate", None)
         return isinstance(code, str) and self.failure(error) is not Failure.AWAY
 
+    def without_values(self, message: str) -> str:
+        """Neither the DETAIL nor what a refused value looks like."""
+        for pattern, instead in _VALUES:
+            message = pattern.sub(instead, message)
+        return message
+
     def dooms(self, error: BaseException, connection: Connection) -> bool:
         """Any error does."""
         del error, connection
@@ -161,6 +180,7 @@ class PostgreSQL(Backend):
                 adapted._handle_exception(error)  # the dialect's own translation
         except dbapi.Error as error:
             doom(driver)
+            hush(error, self.without_values)
             statement = f"COPY {table.name}"
             raise DBAPIError.instance(statement, None, error, dbapi.Error, hide_parameters=True) from error
         return True

@@ -13,7 +13,7 @@ from uuid import uuid4
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DBAPIError, NoResultFound, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, NoResultFound, SQLAlchemyError, StatementError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -134,6 +134,8 @@ def _log(request: Request, error: Exception, response: Response) -> None:
     told = type(error).__name__
     if isinstance(error, DBAPIError):
         told += f" ({failure_of(error) or getattr(error.orig, 'sqlstate', None) or type(error.orig).__name__})"
+    elif isinstance(error, StatementError):
+        told += f" ({type(error.orig).__name__})"
     else:
         told += f": {error}"
     frames = ""
