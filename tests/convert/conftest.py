@@ -18,15 +18,25 @@ collect_ignore = ["apps"]
 
 
 @pytest.fixture
-def convert(tmp_path: Path) -> Callable[..., Result]:
-    """Convert files, given by name, in a folder of their own."""
+def conversion(tmp_path: Path) -> Callable[..., Conversion]:
+    """The conversion of files, given by name, in a folder of their own."""
 
-    def run(files: dict[str, str], options: Options | None = None) -> Result:
+    def read(files: dict[str, str], options: Options | None = None) -> Conversion:
         for name, source in files.items():
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(textwrap.dedent(source).lstrip("\n"))
-        return Conversion(Project.load([tmp_path]), options or Options()).run()
+        return Conversion(Project.load([tmp_path]), options or Options())
+
+    return read
+
+
+@pytest.fixture
+def convert(conversion: Callable[..., Conversion]) -> Callable[..., Result]:
+    """Convert files, given by name, in a folder of their own."""
+
+    def run(files: dict[str, str], options: Options | None = None) -> Result:
+        return conversion(files, options).run()
 
     return run
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sqlawait.convert.conversion import Result
+from sqlawait.convert.conversion import Conversion, Phase, Result
 
 DOCS = Path(__file__).parents[2] / "docs" / "convert.md"
 HEAD = """
-from sqlalchemy import String, ForeignKey, func
+from sqlalchemy import String, ForeignKey, delete, func, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, joinedload, mapped_column, relationship
 
 class Base(DeclarativeBase):
@@ -31,21 +31,76 @@ class Item(Base):
 """
 
 
-def lines_of_tables() -> list[tuple[str, str]]:
-    """The pairs of code in the documentation's tables."""
-    rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(rows) > 30
+def lines_of_tables(columns: int, *sections: str) -> list[tuple[str, ...]]:
+    """The lines of the documentation's tables that have so many columns of code."""
+    text = DOCS.read_text(encoding="utf-8")
+    parts = [part for part in text.split("\n### ") if part.startswith(sections)]
+    row = re.compile(r"^\|" + r" `([^`]+)` \|" * columns + "$", re.MULTILINE)
+    rows = [line for part in parts for line in row.findall(part.partition("\n## ")[0])]
+    assert len(rows) > 9
     return rows
 
 
-@pytest.mark.parametrize(("before", "after"), lines_of_tables())
-def test_tables(before: str, after: str, convert: Callable[..., Result], tmp_path: Path) -> None:
-    """Each line of the documentation's tables is what the command does."""
-    source = f"{HEAD}\n\ndef function(db: Session, user: User, user_id: int):\n    {before}\n"
+def written(line: str, convert: Callable[..., Conversion], phase: Phase = "tests") -> str:
+    """What a line in a function becomes."""
+    source = f"{HEAD}\n\ndef function(db: Session, user: User, user_id: int):\n    {line}\n"
+    result = convert({"module.py": source}).run(phase)
+    assert result.todos == []
+    module = next((after for _, after in result.changes.values()), source)
+    return module.split("user_id: int):\n    ")[1].rstrip("\n")
+
+
+@pytest.mark.parametrize(("legacy", "modern", "awaited"), lines_of_tables(3, "Reading", "Writing"))
+def test_tables(legacy: str, modern: str, awaited: str, conversion: Callable[..., Conversion]) -> None:
+    """Each line of the documentation's tables is what the command does, and all its ways lead to the same."""
+    assert written(legacy, conversion, "queries") == modern
+    assert written(legacy, conversion) == awaited
+    assert written(modern, conversion) == awaited
+
+
+@pytest.mark.parametrize(("before", "after"), lines_of_tables(2, "Sessions"))
+def test_modern(before: str, after: str, conversion: Callable[..., Conversion]) -> None:
+    """Statements that are 2.0 already are awaited."""
+    assert written(before, conversion) == after
+
+
+SESSIONS = """from collections.abc import Iterator
+
+from fastapi import Depends
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+engine = create_engine("sqlite://")
+SessionLocal = sessionmaker(engine)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+def get_db():
+    with SessionLocal() as session:
+        yield session
+
+
+async def route(db: Session = Depends(get_db)):
+    connection = db.connection()
+"""
+
+
+@pytest.mark.parametrize(("before", "after"), lines_of_tables(2, "Engine"))
+def test_engine_and_session(before: str, after: str, convert: Callable[..., Result], tmp_path: Path) -> None:
+    """Each line that makes or enters an engine or a session."""
+    name = before.partition(" ")[0]
+    if before.startswith("def "):
+        source = SESSIONS.replace("def get_db():", before)
+    elif name in ("engine", "SessionLocal"):
+        source = re.sub(rf"^{name} = .*$", before, SESSIONS, flags=re.MULTILINE)
+    else:
+        source = f"{SESSIONS}    {before}\n{'        ' if before.endswith(':') else '    '}print(db)\n"
     result = convert({"module.py": source})
     assert result.todos == []
-    found = result.changes[tmp_path / "module.py"][1]
-    assert found.split("user_id: int):\n    ")[1].rstrip("\n") == after
+    assert after in [line.strip() for line in result.changes[tmp_path / "module.py"][1].splitlines()]
 
 
 @pytest.mark.parametrize(
