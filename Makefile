@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 LOCK := requirements/dev.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv serve test test-lowest ratios peers check types format lock clean
+.PHONY: help venv serve test test-lowest ratios overhead peers check types format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ test-lowest: ## the library's suite on the oldest versions that it takes (needs 
 
 ratios: venv ## the speeds that the project promises, measured here (JSON=path writes every measurement)
 	$(BIN)/python -m sqlawait.bench.ratios $(if $(JSON),--json $(JSON))
+
+overhead: venv ## what the guards cost a request and a statement, measured here (ARGS="--database sqlite")
+	$(BIN)/python -m sqlawait.bench.overhead $(ARGS)
 
 PEERS := bench/peers/.venv
 

@@ -262,6 +262,13 @@ async def test_leak(db):
     test_leak.kept = session
 
 @asynchronous
+@pytest.mark.no_shared_sessions
+async def test_shared(session):
+    import asyncio
+    await session.connection()
+    await asyncio.gather(session.get(User, 1), session.get(User, 2), return_exceptions=True)
+
+@asynchronous
 @pytest.mark.no_lazy_loads
 @pytest.mark.no_n_plus_one
 @pytest.mark.no_blocking
@@ -274,7 +281,7 @@ async def test_good(db, session):
             await http.get(f"/user/{number}")
 """,
         passed=3,
-        failed=7,
+        failed=8,
     )
     for expected in (
         "*10 statements instead of 1:*",
@@ -283,6 +290,7 @@ async def test_good(db, session):
         "*one SELECT ran * times in GET /loop*",
         "*the event loop was blocked for * ms at application.py:* in GET /sleep*",
         "*a connection is still out at the end of *test_leak*",
+        "*calls get() at *on a session that task *",
     ):
         result.stdout.fnmatch_lines([expected])
 

@@ -253,7 +253,7 @@ def _each_request(guards: Guards) -> Iterator[None]:
             await original(self, scope, receive, send)
             return
         blocked_loop.watch(guards)
-        request = Scope(guards, method=scope["method"], path=scope["path"], strict=True)
+        request = Scope(guards, method=scope["method"], path=scope["path"], asgi=scope, strict=True)
         with entered(request):
             await original(self, scope, receive, send)
         hooks.scope_ended(request)

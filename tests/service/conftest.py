@@ -77,7 +77,6 @@ async def app(service_url: str, emptied: None) -> AsyncIterator[FastAPI]:
     async with app.router.lifespan_context(app):
         yield app
     blocked_loop.unwatch()
-    app.state.guards.remove()
     assert findings == []
 
 

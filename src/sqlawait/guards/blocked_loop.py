@@ -26,7 +26,7 @@ from sqlawait.events import Site
 from sqlawait.guards import leaked_connection
 from sqlawait.guards.judge import Judge
 from sqlawait.guards.scope import Scope, active_for, open_scopes, scope_of_task
-from sqlawait.guards.sites import app_stack, innermost, is_app, site_of
+from sqlawait.guards.sites import app_stack, innermost, is_app, is_database, is_standard, site_of
 
 _LAGS = 4_096
 
@@ -69,6 +69,7 @@ class _Turn:
 
     site: Site | None
     function: str
+    prepares: bool
     scope: Scope | None
     first: float
     last: float
@@ -175,7 +176,7 @@ class Monitor:
         turn = self._turns.get(key)
         if turn is not None:
             turn.last = now
-            turn.site, turn.function = _where(frame)
+            turn.site, turn.function, turn.prepares = _where(frame)
         else:
             self._turns[key] = _Turn(*_where(frame), scope_of_task(task), now, now)
 
@@ -198,8 +199,8 @@ class Monitor:
         guards = scope.guards if scope is not None else self._guards
         if not guards.on("blocked-loop") or (scope is not None and scope.startup):
             return
-        if site is None and self._first_of(scope.label if scope is not None else function):
-            return  # no line of the application's: a framework warming up does so once
+        if turn.prepares and self._first_of(scope.label if scope is not None else function):
+            return  # a framework that warms up, mappers and statements that are prepared: that happens once
         during = f" in {scope.label}" if scope is not None else ""
         guards.report(
             "blocked-loop",
@@ -311,16 +312,24 @@ def lags() -> list[float]:
     return [lag for monitor in list(_monitors.values()) for lag in list(monitor.lags)]
 
 
-def _where(frame: FrameType) -> tuple[Site | None, str]:
-    """The application's innermost line on a stack, and what runs where there is none."""
+def _where(frame: FrameType) -> tuple[Site | None, str, bool]:
+    """The application's innermost line on a stack; what runs; and whether that may be work done only once.
+
+    SQLAlchemy on an async driver waits for nothing while it is at work: long at work it is when it prepares
+    something, or when it has very much to load, and that comes again.
+    """
     code = frame.f_code
     function = f"{code.co_qualname} ({code.co_filename}:{frame.f_lineno})"
+    prepares: bool | None = None
     current: FrameType | None = frame
     while current is not None:
-        if is_app(current.f_code.co_filename):
-            return site_of(current.f_code, current.f_lasti), function
+        filename = current.f_code.co_filename
+        if is_app(filename):
+            return site_of(current.f_code, current.f_lasti), function, bool(prepares)
+        if prepares is None and not is_standard(filename):
+            prepares = is_database(filename)
         current = current.f_back
-    return None, function
+    return None, function, True
 
 
 def _outermost(frame: FrameType) -> FrameType:

@@ -93,6 +93,29 @@ class Judge:
         """All guards log."""
         return cls(**options)
 
+    @classmethod
+    def parse(cls, text: str, **options: Any) -> Self:
+        """The guards that a setting of the environment asks for.
+
+        Parameters:
+            text: ``off``, ``log``, or ``raise`` (as :meth:`development`), then exceptions by name:
+                ``"raise, n-plus-one=off, blocked-loop=log"``.
+            options: the rest of the constructor's.
+
+        Raises:
+            ConfigurationError: a word is none of these.
+        """
+        general, *exceptions = (part.strip() for part in text.split(","))
+        chosen: dict[str, Any] = {name.replace("-", "_"): general for name in get_args(GuardName)}
+        if general == "raise":
+            chosen["n_plus_one"] = "log"
+        for exception in exceptions:
+            name, _, action = exception.partition("=")
+            if name not in get_args(GuardName):
+                raise ConfigurationError(f"{name!r} is no guard; use one of {', '.join(get_args(GuardName))}")
+            chosen[name.replace("-", "_")] = action
+        return cls(**{**chosen, **options})
+
     def on(self, guard: GuardName) -> bool:
         """Whether a guard is switched on."""
         return self.actions[guard] != "off"

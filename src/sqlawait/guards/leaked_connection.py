@@ -46,7 +46,8 @@ def scope_ended(scope: Scope) -> None:
     """
     if not scope.guards.on("leaked-connection"):
         return
-    for held in list(scope.held):
+    left: list[Held] = list(scope.held)
+    for held in left:
         if held.found:
             continue
         if held.task is not scope.task and held.task is not None and not held.task.done():

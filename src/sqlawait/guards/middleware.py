@@ -167,8 +167,9 @@ def _finished(request: Scope, at: float, status: int | None, error: str | None) 
 def _timing(request: Scope) -> str:
     """The ``Server-Timing`` header: milliseconds so far."""
     total = perf_counter() - request.started
+    count = request.statements
     parts = [
-        f'db;dur={request.database * 1000:.1f};desc="{request.statements} statements"',
+        f'db;dur={request.database * 1000:.1f};desc="{count} statement{"" if count == 1 else "s"}"',
         f'pool;dur={request.waited * 1000:.1f};desc="connection"',
         f"total;dur={total * 1000:.1f}",
     ]

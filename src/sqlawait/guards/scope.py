@@ -14,14 +14,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlawait.events import GuardName, Site
 from sqlawait.guards.judge import Judge
 from sqlawait.guards.sites import Stack, innermost
-
-if TYPE_CHECKING:
-    from sqlawait.guards.held import Held
 
 _numbers = itertools.count(1)
 _process = secrets.token_hex(3)
@@ -112,8 +109,8 @@ class Scope:
         self.blocked = 0.0
         self.tallies: dict[str, list[Tally]] = {}
         """By SQL text, one for each line that sent it."""
-        self.held: set[Held] = set()
-        """The connections that it has taken and not given back."""
+        self.held: set[Any] = set()
+        """The connections that it has taken and not given back: each a :class:`sqlawait.guards.held.Held`."""
         self._found: set[Any] | None = None
         self._id = ""
         self._label = label

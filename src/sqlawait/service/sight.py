@@ -13,7 +13,7 @@ def watch(app: FastAPI, settings: Settings) -> None:
     """Put the application under its guards; with a token, show the inspector."""
     if settings.guards == "off":
         return
-    guards = Guards.development() if settings.guards == "raise" else Guards.production()
+    guards = Guards.parse(settings.guards)
     app.state.guards = guards
     if settings.demo_mistakes:
         from sqlawait.inspector.mistakes import router
