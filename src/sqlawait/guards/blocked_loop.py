@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from types import FrameType
 from typing import Any
@@ -96,7 +97,6 @@ class Monitor:
         self._guards = guards
         self._clock = clock
         self._thread_id = threading.get_ident()
-        self._native_id = threading.get_native_id()
         self._cpu_clock = (
             time.pthread_getcpuclockid(self._thread_id) if hasattr(time, "pthread_getcpuclockid") else None
         )
@@ -221,12 +221,11 @@ class Monitor:
 
     def _watch(self) -> None:
         """The thread: notice that the beats have stopped, and look where the loop is."""
-        looks = 0
-        began = queued = lost = expected = 0.0
+        late, began = -1, 0.0
+        queued: dict[str, float] = {}
         while not self._stop.wait(max(self._tick, self._beat_at + self._patience - self._clock())):
             now = self._clock()
             if not self.is_late():
-                looks = 0
                 continue
             loop = self._loop()
             if loop is None or loop.is_closed():
@@ -239,14 +238,12 @@ class Monitor:
             if frame is None or _idle(frame) or _importing(frame):
                 continue
             beats = self._beats
-            if looks == 0:
-                began, queued, lost = now, _queued(self._native_id), 0.0
-            elif now - expected > self._tick:
-                lost += now - expected  # this thread came late itself: nothing is known of that time
-            looks, expected = looks + 1, now + self._tick
+            if beats != late:
+                late, began, queued = beats, now, _queued()
             task = asyncio.current_task(loop)
             if beats == self._beats:  # still the same lag
-                self._starved = max(lost, _queued(self._native_id) - queued) > (now - began) / 2
+                waits = [seconds - queued.get(thread, seconds) for thread, seconds in _queued().items()]
+                self._starved = max(waits, default=0.0) > (now - began) / 2
                 self.see(frame, task)
             del frame, task
 
@@ -267,13 +264,20 @@ class Monitor:
         return time.clock_gettime(self._cpu_clock) if self._cpu_clock is not None else 0.0
 
 
-def _queued(native_id: int) -> float:
-    """Seconds in which a thread was ready to run and the machine had no processor for it; 0 where unknown."""
-    try:
-        with open(f"/proc/self/task/{native_id}/schedstat", "rb") as file:  # noqa: PTH123 # 40 times a second
-            return int(file.read().split()[1]) / 1e9
-    except (OSError, IndexError, ValueError):  # not Linux, or a kernel without the statistics
-        return 0.0
+def _queued() -> dict[str, float]:
+    """Seconds in which each thread of the process was ready to run and the machine had no processor for it.
+
+    Each of them, for one that holds the interpreter's lock holds up the loop's as well. Empty where unknown.
+    """
+    seconds: dict[str, float] = {}
+    with suppress(OSError):  # not Linux
+        for thread in _THREADS.iterdir():
+            with suppress(OSError, IndexError, ValueError):  # it has ended, or a kernel without the statistics
+                seconds[thread.name] = int((thread / "schedstat").read_bytes().split()[1]) / 1e9
+    return seconds
+
+
+_THREADS = Path("/proc/self/task")
 
 
 _monitors: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Monitor] = weakref.WeakKeyDictionary()
