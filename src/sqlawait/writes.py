@@ -149,7 +149,7 @@ def update_of(
         or mapper.identity_key_from_primary_key(identity) in session.identity_map
     ):
         return None
-    return update(mapper).where(*_matches(mapper, identity))
+    return update(mapper.class_).where(*_matches(mapper, identity))
 
 
 def delete_of(session: Session, mapper: Mapper[Any], identity: tuple[Any, ...]) -> Delete | None:
@@ -161,7 +161,7 @@ def delete_of(session: Session, mapper: Mapper[Any], identity: tuple[Any, ...]) 
         or any(map(_follows, mapper.relationships))
     ):
         return None
-    return delete(mapper).where(*_matches(mapper, identity))
+    return delete(mapper.class_).where(*_matches(mapper, identity))
 
 
 def _follows(relationship: RelationshipProperty[Any]) -> bool:

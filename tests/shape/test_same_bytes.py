@@ -256,6 +256,8 @@ async def check_values(db: Database, data: st.DataObject) -> None:
         alike(await session.read_all(statement, ThingOut), await validated(session, statement, ThingOut))
         owner = select(Owner)
         assert (await session.explain(owner, Holder)).way == "json"
+        plan, *_ = await session._plan(owner, Holder, "rows")
+        assert plan.way == "columns"
         alike(await session.read_all(owner, Holder), await validated(session, owner, Holder, Owner.things))
 
 

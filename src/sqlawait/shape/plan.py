@@ -260,7 +260,8 @@ def _carried(statement: Select[Any], node: Node, reason: str | None, parts: _Par
 
 
 def _only(statement: Select[Any], columns: Sequence[Any]) -> Select[Any]:
-    only = statement.with_only_columns(*columns, maintain_column_froms=True)
+    narrowed: Any = statement.with_only_columns(*columns, maintain_column_froms=True)
+    only: Select[Any] = narrowed  # its own type counts the columns
     only._with_options = ()  # those left only say how to load objects
     return only
 

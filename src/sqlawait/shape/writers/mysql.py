@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -88,7 +88,7 @@ class MySQLWriter(Writer):
         if stored.kind is Kind.STRING:
             return Carried(func.json_quote(value), decode)
         if stored.kind is Kind.UUID and not _is_hex(self, stored):
-            return None
+            decode = str  # as the driver gives MariaDB's own type
         return Carried(func.json_quote(cast(value, CHAR)), decode)
 
 
@@ -192,6 +192,17 @@ _NATIVE: dict[Kind, Callable[[Writer, ColumnElement[Any], Stored], Native | None
     Kind.UUID: _uuid,
 }
 
+
+def _duration(text: str) -> timedelta:
+    """A TIME as the drivers give it; it may be longer than a day, or negative."""
+    hours, minutes, seconds = text.removeprefix("-").split(":")
+    whole, _, fraction = seconds.partition(".")
+    duration = timedelta(
+        hours=int(hours), minutes=int(minutes), seconds=int(whole), microseconds=int(fraction.ljust(6, "0"))
+    )
+    return -duration if text.startswith("-") else duration
+
+
 _DECODERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.BOOLEAN: int,
     Kind.INTEGER: int,
@@ -202,6 +213,7 @@ _DECODERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.BYTES: bytes.fromhex,
     Kind.DATETIME: datetime.fromisoformat,
     Kind.DATE: date.fromisoformat,
+    Kind.TIME: _duration,
     Kind.UUID: lambda text: uuid.UUID(text).hex,
     Kind.JSON: str,
 }
