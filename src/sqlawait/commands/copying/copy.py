@@ -268,12 +268,10 @@ class _Copy:
         for table in self._tables:
             fields = self._fields[table.name]
             total, count = 0, 0
-            async for values in self._target.rows(fields):
-                total += checksum(fields, values)
-                count += 1
-                if count % 1000 == 0:
-                    bars.advance(bar, 1000)
-            bars.advance(bar, count % 1000)
+            async for rows in self._target.rows(fields):
+                total += sum(checksum(fields, row) for row in rows)
+                count += len(rows)
+                bars.advance(bar, len(rows))
             expected = sums[table.name]
             there = Sum(count, f"{total % 2**128:032x}")
             self._report.tables.append(

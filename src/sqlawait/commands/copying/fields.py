@@ -10,6 +10,7 @@ import enum
 import json
 import math
 import struct
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from hashlib import blake2b
@@ -138,7 +139,7 @@ class Field:
         return text
 
 
-def checksum(fields: list[Field], values: tuple[Any, ...]) -> int:
+def checksum(fields: Sequence[Field], values: Sequence[Any]) -> int:
     """A number for a row. Those of a table's rows are added up: their order does not matter."""
     forms = tuple(field.comparable(value) for field, value in zip(fields, values, strict=True))
     return int.from_bytes(blake2b(repr(forms).encode(), digest_size=16).digest())

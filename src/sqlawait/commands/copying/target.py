@@ -189,12 +189,12 @@ class Target:
 
     # -- comparing
 
-    async def rows(self, fields: Sequence[Field]) -> AsyncIterator[tuple[Any, ...]]:
-        """The rows of the fields' table, as the application reads them."""
+    async def rows(self, fields: Sequence[Field]) -> AsyncIterator[Sequence[Any]]:
+        """The rows, many at a time, of the fields' table, as the application reads them."""
         async with self._db.session(read_only=True) as session:
             statement = select(*(field.read_back for field in fields)).execution_options(yield_per=_BATCH)
-            async for row in await session.stream(statement):
-                yield tuple(row)
+            async for rows in (await session.stream(statement)).partitions():
+                yield rows
 
     # --
 
