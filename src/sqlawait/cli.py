@@ -280,10 +280,10 @@ def copy_database(
 ) -> None:
     """Move a SQLite database to PostgreSQL or MySQL.
 
-    Every value is checked before anything is written; rows and checksums are compared afterwards. A copy that
-    was interrupted goes on where it stopped when the command is given again.
+    Every value is checked before anything is written; all is compared after.
+    A copy that was interrupted goes on when the command is given again.
 
-    Exit codes: 0 copied and compared, 1 a value does not fit or the copy differs, 2 refused, nothing written.
+    Exit codes: 0 copied, 1 a value does not fit or the copy differs, 2 refused.
 
     [bold]Examples[/bold]
 
