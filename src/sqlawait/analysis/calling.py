@@ -162,7 +162,9 @@ class Calling:
     def _object(self, callee: Type, call: ast.Call | None) -> Type:
         inference = self.inference
         if callee.name in ("partial", "Callable"):
-            return self.apply(callee.args[0]) if callee.name == "partial" else callee.args[0]
+            made_by = callee.args[0]
+            plain = callee.name == "Callable" or made_by.name == "returns"
+            return (made_by.args[0] if made_by.name == "returns" else made_by) if plain else self.apply(made_by)
         method = inference.attributes.of(callee, "__call__")
         found = self.apply(method, call) if method.known else UNKNOWN
         if callee.args and found == callee.args[0] and call is not None:
@@ -278,7 +280,8 @@ class Calling:
                     yield Use(call, base.methods["__init__"], args, keywords, True, injected)
                     return
         elif callee.name == "partial":
-            for each in members(callee.args[0]):
+            handed = callee.args[0]
+            for each in members(handed.args[1] if handed.name == "returns" and handed.args[1:] else handed):
                 yield from self.reached(each, call, args, keywords, injected)
         elif callee.kind == "instance" and isinstance(callee.decl, Class):
             for method in members(inference.attributes.of(callee, "__call__")):

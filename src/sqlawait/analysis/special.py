@@ -247,7 +247,8 @@ def _context_factory(inference: Inference, call: ast.Call, callee: Type) -> Type
         return None
     kind = "AsyncContextManager" if "async" in callee.name else "ContextManager"
     made = inference.calling.apply(inference.type_of(call.args[0]))
-    return instance("partial", Type("external", "returns", (instance(kind, inference.iterated(made)),)))
+    manager = instance(kind, inference.iterated(made))
+    return instance("partial", Type("external", "returns", (manager, inference.type_of(call.args[0]))))
 
 
 def _closing(inference: Inference, call: ast.Call, callee: Type) -> Type | None:

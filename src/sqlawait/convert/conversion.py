@@ -31,7 +31,7 @@ from .operators import METHODS
 from .resources import Resource, find_resources, is_listener
 from .rewrites.awaits import make_awaitable, on_sync_engine, put_await, rewrite_wait, rewrite_with
 from .rewrites.blocking import Blocking, rewrite_blocking
-from .rewrites.calls import rewrite_call, rewrite_handed
+from .rewrites.calls import rewrite_call, rewrite_handed, rewrite_manager
 from .rewrites.constructors import rewrite_dependencies
 from .rewrites.definitions import annotations_of, rewrite_annotation, rewrite_definition
 from .rewrites.factories import append_keyword, keep_after_commit, rewrite_factory
@@ -307,6 +307,7 @@ class Conversion:
                 if kind:
                     steps.append((self._span(node), self._making(node, kind, context), node))
                 rewrite_handed(node, self.colours.awaited, context)
+                rewrite_manager(node, self.colours.awaited, context)
             elif isinstance(node, ast.With):
                 waits = self.colours.units[function].uses.waits
                 steps.append((0, self._entering(node, waits, context), node))
@@ -401,7 +402,7 @@ class Conversion:
             call = item.context_expr
             if isinstance(call, ast.Call):
                 for target in self.facts.targets(call):
-                    manager = target in self.colours.awaited and "contextmanager" in target.decorator_names
+                    manager = target in self.colours.awaited and target.yields
                     if manager or (target.cls is not None and self._enters(target.cls)):
                         entered.add(call)
         asynchronous = [item.context_expr for item in node.items if item.context_expr in entered]

@@ -15,8 +15,8 @@ from .constructors import name_of
 def rewrite_call(call: ast.Call, targets: list[Function], awaited: set[Function], context: Context) -> None:
     """Await a call of functions that became async; nothing happens when none of them did."""
     hit = [each for each in targets if each in awaited]
-    if not hit:
-        return
+    if not hit or all(each.is_async for each in hit):
+        return  # a call of what was a coroutine function before is awaited, or kept as a coroutine, as it was
     if len(hit) != len(targets):
         names = ", ".join(each.qualname for each in targets if each not in awaited)
         raise Refusal("SAW908", f"this calls either a function that became async or one that did not ({names})")
@@ -33,6 +33,8 @@ def rewrite_call(call: ast.Call, targets: list[Function], awaited: set[Function]
             raise Refusal("SAW908", "this calls either a generator or a function")
         if all(each.decorator_names & {"contextmanager", "asynccontextmanager"} for each in hit):
             return  # the with statement around it is rewritten
+        if isinstance(context.facts.parent(call), ast.withitem):
+            return
         rewrite_walk(call, context)
         return
     make_awaitable(call, context)
@@ -128,4 +130,13 @@ def rewrite_handed(call: ast.Call, awaited: set[Function], context: Context) -> 
             edits.replace(edits.end(handed), edits.end(call) - 1, "(")
 
 
-__all__ = ["rewrite_call", "rewrite_handed", "rewrite_walk"]
+def rewrite_manager(call: ast.Call, awaited: set[Function], context: Context) -> None:
+    """``contextmanager(get_db)`` is ``asynccontextmanager(get_db)`` once get_db is an async generator."""
+    if last_name(call.func) != "contextmanager" or not call.args:
+        return
+    managed = context.facts.type_of(call.args[0]).decl
+    if isinstance(managed, Function) and managed in awaited and not managed.is_async:
+        context.edits.replace_node(call.func, context.need("contextlib", "asynccontextmanager"))
+
+
+__all__ = ["rewrite_call", "rewrite_handed", "rewrite_manager", "rewrite_walk"]
