@@ -179,7 +179,7 @@ class Painter:
             for target in unit.uses.runs:
                 self.called[target].add(unit)
             for node, handed in unit.uses.references:
-                if self.receiver(node) in PER_ITEM:
+                if self.receiver(node) in PER_ITEM | TO_THREAD:
                     self.called[handed].add(unit)
         for cls in self.project.classes:
             for base, _ in self.facts.inference.bases(cls)[1:]:
