@@ -25,6 +25,7 @@ from .kinds import kind_of
 from .loading.inheritance import load_subclass
 from .loading.mappers import Mappers
 from .loading.plan import Plan
+from .loading.rereading import Rereading, reading_anew
 from .loading.traced import Traced
 from .loading.writing import write_options, write_refreshes
 from .operators import METHODS
@@ -256,6 +257,18 @@ class Conversion:
                 load_subclass(cls, self.facts, self._context(cls.module))
         for function in self.colours.awaited:
             loading.refresh_new(function, self._context(function.module))
+        self._read_again(loading)
+
+    def _read_again(self, loading: Mappers) -> None:
+        """Let what is read after a write replace what was loaded before it."""
+        rereading = Rereading(self.facts, self.colours)
+        if not rereading.flushes():
+            return
+        for function in self.colours.awaited:
+            for call, models in rereading.calls(function):
+                if any(map(loading.keeps_collections, models)):
+                    context = self._context(function.module)
+                    append_keyword(call, reading_anew(call), context)
 
     def _inside_twin(self, function: Function) -> bool:
         outer = function.outer

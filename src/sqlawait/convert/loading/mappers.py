@@ -258,6 +258,23 @@ class Mappers:
             return False
         return any(r.node in self._changed or r.eager for r in self.models.relationships(model).values())
 
+    def keeps_collections(self, model: Class) -> bool:
+        """Whether objects of a model now come with collections that were read when they were needed before."""
+        seen: set[Class] = set()
+        pending = [model]
+        while pending:
+            each = pending.pop()
+            if each in seen:
+                continue
+            seen.add(each)
+            for relationship in self.models.relationships(each).values():
+                loaded = relationship.node in self._changed
+                if loaded and relationship.many:
+                    return True
+                if (loaded or relationship.eager) and relationship.target is not None:
+                    pending.append(relationship.target)
+        return False
+
     def _surely(self, added: ast.Call, commit: ast.Call) -> bool:
         """Whether whatever comes to the commit has come by the other place: its block encloses the commit."""
         block = self.facts.parent(self.facts.project.statement(added))

@@ -1,0 +1,62 @@
+"""Objects that are selected again after rows were added to what is loaded with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlawait.convert.conversion import Result
+
+SOURCE = """
+from sqlalchemy import Column, ForeignKey, Integer, select
+from sqlalchemy.orm import DeclarativeBase, Session, relationship
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Cart(Base):
+    __tablename__ = "carts"
+    id = Column(Integer, primary_key=True)
+    lines = relationship("Line")
+
+
+class Line(Base):
+    __tablename__ = "lines"
+    id = Column(Integer, primary_key=True)
+    cart_id = Column(ForeignKey("carts.id"))
+
+
+def read(db: Session, cart_id: int):
+    cart = db.scalars(select(Cart).where(Cart.id == cart_id)).one()
+    return len(cart.lines)
+
+
+def only_read(db: Session, cart_id: int):
+    return db.get(Cart, cart_id).lines
+
+
+def add(db: Session, cart_id: int):
+    before = db.get(Cart, cart_id)
+    db.add(Line(cart_id=before.id))
+    db.commit()
+    return read(db, cart_id), db.get(Cart, cart_id)
+"""
+
+
+def test_after_a_write(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """What may be read after a write replaces what the session holds; an earlier read does not."""
+    found = convert({"module.py": SOURCE}).changes[tmp_path / "module.py"][1]
+    again = 'execution_options={"populate_existing": True}'
+    assert f"(await db.scalars(select(Cart).where(Cart.id == cart_id), {again})).one()" in found
+    assert "return (await db.get(Cart, cart_id)).lines" in found
+    assert "before = await db.get(Cart, cart_id)\n" in found
+    assert "return await read(db, cart_id), await db.get(Cart, cart_id, populate_existing=True)" in found
+
+
+def test_without_autoflush(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """Where a session does not flush before it reads, nothing replaces what is not flushed yet."""
+    source = SOURCE + "\n\ndef make(engine):\n    return Session(engine, autoflush=False)\n"
+    found = convert({"module.py": source}).changes[tmp_path / "module.py"][1]
+    assert "populate_existing" not in found
