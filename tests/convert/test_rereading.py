@@ -60,3 +60,13 @@ def test_without_autoflush(convert: Callable[..., Result], tmp_path: Path) -> No
     source = SOURCE + "\n\ndef make(engine):\n    return Session(engine, autoflush=False)\n"
     found = convert({"module.py": source}).changes[tmp_path / "module.py"][1]
     assert "populate_existing" not in found
+
+
+def test_new_row_whose_commit_may_fail(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """A new row is refreshed where its commit went well, though its name is None where it did not."""
+    source = SOURCE + (
+        "\n\ndef create(db: Session):\n    cart = Cart(id=1)\n    db.add(cart)\n    try:\n        db.commit()\n"
+        "    except Exception:\n        cart = None\n    return cart\n"
+    )
+    found = convert({"module.py": source}).changes[tmp_path / "module.py"][1]
+    assert "        await db.commit()\n        await db.refresh(cart)\n    except Exception:" in found

@@ -247,7 +247,7 @@ class Mappers:
             ]
             after = [n for n in commits if added and n.lineno > added[0].lineno and self._surely(added[0], n)]
             refreshed = any(_mentions(n, target.id, {"refresh", "delete", "expunge"}) for n in nodes)
-            if not after or refreshed or len(self._bindings(function, target.id)) != 1:
+            if not after or refreshed or not self._bound_once(function, target.id):
                 continue
             last = min(after, key=lambda each: each.lineno)
             if isinstance(last.func, ast.Attribute):
@@ -282,8 +282,20 @@ class Mappers:
             self.facts.parent(commit), ast.Expr
         )
 
-    def _bindings(self, function: Function, name: str) -> list[object]:
-        return list(function.scope.bindings.get(name, ()))
+    def _bound_once(self, function: Function, name: str) -> bool:
+        """Whether a name is given one object; None, where the commit failed, is no other one."""
+        others = [
+            binding
+            for binding in function.scope.bindings.get(name, ())
+            if not (
+                isinstance(binding.value, ast.Constant)
+                and binding.value.value is None
+                and any(
+                    isinstance(each, ast.ExceptHandler) for each in self.facts.project.ancestors(binding.node)
+                )
+            )
+        ]
+        return len(others) == 1
 
     def _used_after(self, function: Function, name: str, commit: ast.Call) -> bool:
         return any(

@@ -1,8 +1,9 @@
 """Rows that are read again after a write: what was loaded with them before has changed meanwhile.
 
 A relationship on default loading was read when it was needed, after the write. Loaded with its owner it shows
-what was there before, and a second ``select`` of an object that the session holds changes nothing about it. With
-``populate_existing`` it does. Only where a session flushes before it reads: what is not flushed would be lost.
+what was there before, and a second ``select`` of an object that the session holds changes nothing about it.
+With ``populate_existing`` it does. Only where a session flushes before it
+reads: what it has not flushed would be lost.
 """
 
 from __future__ import annotations
