@@ -22,6 +22,8 @@ class Refresh:
     session: str
     """Empty where no session is in reach: the object knows its own."""
     below: bool = False
+    items: bool = False
+    """The owner is a list, whose items are refreshed."""
 
 
 @dataclass

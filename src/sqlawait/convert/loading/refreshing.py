@@ -77,33 +77,43 @@ class Refreshing:
                 return []
         return found
 
-    def above(self, owner: ast.expr) -> Refresh | None:
-        """A refresh of what an expression names, above the statement that it stands in."""
+    def above(self, owner: ast.expr, name: str = "") -> Refresh | None:
+        """A refresh of an expression, or of a variable, above the statement around it."""
         project = self.facts.project
         function = project.function_of(owner)
-        text = ast.unparse(owner) if _is_plain(owner) else ""
+        text = name or (ast.unparse(owner) if _is_plain(owner) else "")
         if function is None or not text or isinstance(function.node, ast.Lambda):
             return None
         if not (function.is_async or function in self.colours.awaited):
             return None
-        if self._is_local_to_expression(owner):
+        if not name and self._is_local_to_expression(owner):
             return None
         statement = self._statement(owner)
         if statement is None:
             return None
         return Refresh(statement, text, self.facts.session_in_reach(owner))
 
-    def below(self, node: ast.expr, owner: ast.expr) -> Refresh | None:
-        """A refresh of what an expression names, below the statement of a call in the same function."""
+    def named(self, node: ast.expr, name: str, *, items: bool) -> Refresh | None:
+        """A refresh of a variable above the statement that an expression stands in."""
+        owner: ast.expr | None = None
+        for each in ast.walk(self.facts.project.statement(node)):
+            if isinstance(each, ast.Name | ast.Attribute) and ast.unparse(each) == name:
+                owner = each
+                break
+        place = self.above(node, name)
+        if place is None or (owner is not None and self._is_local_to_expression(owner)):
+            return None
+        return replace(place, items=items)
+
+    def below(self, node: ast.expr, place: Refresh) -> Refresh | None:
+        """The refresh below the statement of an earlier call in the same function; None where that is not so."""
         project = self.facts.project
-        place = self.above(owner)
-        call = project.statement(node)
-        if place is None or project.function_of(node) is not project.function_of(owner):
+        call, function = project.statement(node), project.function_of(node)
+        if function is None or function is not project.function_of(place.statement):
             return None
-        if not isinstance(call, ast.Expr | ast.Assign) or not before(call, owner):
+        if not isinstance(call, ast.Expr | ast.Assign) or not before(call, place.statement):
             return None
-        root = _root(owner)
-        bound = self.facts.inference.names.reaching(root) if isinstance(root, ast.Name) else []
+        bound = function.scope.bindings.get(place.owner.partition(".")[0].partition("[")[0], ())
         if any(each.kind != "param" and not before(each.node, call) for each in bound):
             return None
         return replace(place, statement=call, below=True)
@@ -146,7 +156,7 @@ class Refreshing:
         return None
 
     def _passed(self, nodes: list[ast.expr], param: ast.arg) -> ast.expr | None:
-        """What a caller gave for a parameter; for ``self``, the object whose method or property it named."""
+        """What a caller gave for a parameter; for ``self``, the object whose method it named."""
         function = next((f for f in self.facts.project.functions if param in f.params), None)
         if function is None:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+from collections.abc import Iterator
 
 from sqlawait.analysis.declarations import Class
 from sqlawait.analysis.models import Relationship
@@ -15,8 +15,6 @@ from .plan import Plan, Refresh
 from .refreshing import Refreshing
 from .statements import Places, Statement, Statements
 
-Names = tuple[tuple[str, bool], ...]
-"""A path of relationships, each with whether it is a collection."""
 KEPT = ("commit", "refresh")
 """What expires objects in a sync session and does not with ``expire_on_commit=False``."""
 
@@ -58,7 +56,7 @@ class Traced:
             for owner in (load.again, load.owner):
                 if owner is not None and self._with_statement(owner, model, load.attribute):
                     return
-        if self._refresh(load, model, relationship):
+        if self._refresh(load, model, load.attribute):
             return
         assert relationship.node is not None
         self.plan.mapped[relationship.node] = relationship
@@ -118,7 +116,7 @@ class Traced:
             for owner in (load.again, load.owner):
                 if owner is not None and owner.how == "loaded" and self._more_columns(owner, load, model):
                     return
-        if not self._refresh(load, model, None):
+        if not self._refresh(load, model, ""):
             where = load.touched[0] if load.touched else None
             self.plan.notes.append(
                 f"columns of {model.name} ({load.how}) are loaded when they are read"
@@ -148,58 +146,58 @@ class Traced:
 
     # -- refreshes -------------------------------------------------------------------------------------------
 
-    def _refresh(self, load: Load, model: Class, relationship: Relationship | None) -> bool:
+    def _refresh(self, load: Load, model: Class, attribute: str) -> bool:
         """Refresh the object, or the one that it was reached from."""
-        last: Names = ((relationship.name, relationship.many),) if relationship is not None else ()
-        if self._refresh_at(load, model, last):
-            return True
-        for owner in (load.again, load.owner):
-            above = self._above(owner)
-            if above is not None and self._refresh_at(load, above[0], (*above[1], *last)):
-                return True
-        return False
-
-    def _above(self, owner: Owner | None) -> tuple[Class, Names] | None:
-        """The object at the root of a path, and the path as names."""
-        if owner is None or not owner.path or owner.root is None:
-            return None
-        names: list[tuple[str, bool]] = []
-        for cls, name in owner.path:
-            of = self._class(cls)
-            declared = self.models.relationship(of, name)
-            if declared is None:
-                return None
-            names.append((name, declared.many))
-        root = self._class(owner.root)
-        return (root, tuple(names)) if root is not None else None
-
-    def _refresh_at(self, load: Load, model: Class, names: Names) -> bool:
+        last = (attribute,) if attribute else ()
+        for named in load.named:
+            for node in self.places.nodes(load.touched[named.place]):
+                place = self.refreshing.named(node, named.text, items=named.item)
+                if place is not None:
+                    self._add(self._after_write(load, place) or place, (*named.path, *last))
+                    return True
         stack = [self.places.nodes(each) for each in load.touched if each.kind == "app"]
-        attribute = names[0][0] if names else ""
-        found: list[Refresh] = []
-        if stack:
-            owner = self.refreshing.touched(stack, model, attribute)
-            place = self._after_write(load, owner) if owner is not None and not load.written else None
-            if place is None and owner is not None:
-                place = self.refreshing.above(owner)
-            found = [place] if place is not None else []
-        elif load.endpoint is not None:
-            node = self.places.function(*load.endpoint)
-            function = self.facts.project.collected.functions.get(node) if node is not None else None
-            found = self.refreshing.before_return(function, model) if function is not None else []
+        owner = self.refreshing.touched(stack, model, attribute) if stack else None
+        place = self.refreshing.above(owner) if owner is not None else None
+        if place is not None:
+            self._add(self._after_write(load, place) or place, last)
+            return True
+        if stack or load.endpoint is None:
+            return False
+        return any(self._refresh_answer(load.endpoint, *each, last) for each in self._roots(load, model))
+
+    def _roots(self, load: Load, model: Class) -> Iterator[tuple[Class, tuple[str, ...]]]:
+        """The object, and the one at the root of the path to it, each with the path from there."""
+        yield model, ()
+        for owner in (load.again, load.owner):
+            root = self._class(owner.root) if owner is not None and owner.path and owner.root else None
+            if owner is not None and root is not None:
+                yield root, tuple(name for _, name in owner.path or ())
+
+    def _refresh_answer(
+        self, endpoint: tuple[str, int], root: Class, path: tuple[str, ...], last: tuple[str, ...]
+    ) -> bool:
+        """Refresh what a route returns, above its returns."""
+        node = self.places.function(*endpoint)
+        function = self.facts.project.collected.functions.get(node) if node is not None else None
+        found = self.refreshing.before_return(function, root) if function is not None else []
         for each in found:
-            self.plan.refreshes[each].add(tuple(name for name, _ in names))
-            self.plan.many |= {name for name, many in names if many}
+            self._add(each, (*path, *last))
         return bool(found)
 
-    def _after_write(self, load: Load, owner: ast.expr) -> Refresh | None:
+    def _add(self, place: Refresh, path: tuple[str, ...]) -> None:
+        self.plan.refreshes[place].add(path)
+        for model in self.models.all():
+            declared = self.models.relationships(model)
+            self.plan.many |= {name for name in path if name in declared and declared[name].many}
+
+    def _after_write(self, load: Load, place: Refresh) -> Refresh | None:
         """Below the commit or flush that wrote an object first, so that it is there to be refreshed."""
         made = load.owner
-        if made is None or made.how != "made" or made.site is None:
+        if load.written or made is None or made.how != "made" or made.site is None:
             return None
-        for place in (made.site, *made.under):
-            for node in self.places.nodes(place) if place.kind == "app" else ():
-                found = self.refreshing.below(node, owner)
+        for site in (made.site, *made.under):
+            for node in self.places.nodes(site) if site.kind == "app" else ():
+                found = self.refreshing.below(node, place)
                 if found is not None:
                     return found
         return None

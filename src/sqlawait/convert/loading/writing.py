@@ -104,7 +104,12 @@ def write_refreshes(plan: Plan, facts: Facts, context_of: Contexts) -> None:
         function = facts.project.function_of(statement)
         taken = set(function.scope.bindings) if function is not None else set()
         call = session if context.blocking else f"await {session}"
-        for text in _refreshed(refresh.owner, call, paths, plan.many, taken):
+        lines = _refreshed(refresh.owner, call, paths, plan.many, taken)
+        if refresh.items:
+            each = _singular(refresh.owner, taken)
+            within = _refreshed(each, call, paths, plan.many, {*taken, each})
+            lines = iter([f"for {each} in {refresh.owner}:", *(f"    {line}" for line in within)])
+        for text in lines:
             context.edits.insert_line(line, f"{indent}{text}\n", beside=statement.lineno)
 
 
@@ -123,12 +128,18 @@ def _refreshed(
         if not below:
             continue
         if head in many:
-            each = head[:-1] if head.endswith("s") and head[:-1] not in taken else f"each_{head}"
+            each = _singular(head, taken)
             yield f"for {each} in {owner}.{head}:"
         else:
             each = f"{owner}.{head}"
             yield f"if {each} is not None:"
         yield from (f"    {line}" for line in _refreshed(each, session, below, many, {*taken, each}))
+
+
+def _singular(name: str, taken: set[str]) -> str:
+    """A name for one of several that the function does not use otherwise."""
+    last = name.rpartition(".")[2]
+    return last[:-1] if last.endswith("s") and last[:-1] not in taken else f"each_{last}"
 
 
 __all__ = ["write_options", "write_refreshes"]

@@ -57,6 +57,19 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
+class Name:
+    """What a place calls an object, or one that it was reached from."""
+
+    place: int
+    """Which of the places where it was touched."""
+    text: str
+    item: bool
+    """It is in the list of that name."""
+    path: tuple[str, ...]
+    """The relationships from what is named to the object."""
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """One attribute that was loaded when it was touched."""
 
@@ -68,6 +81,8 @@ class Load:
     touched: tuple[Place, ...]
     """The places of the code base around the touch, the nearest first."""
     owner: Owner | None
+    named: tuple[Name, ...]
+    """What the places call the object, the nearest place first."""
     again: Owner | None
     """A later statement of the application that gave the same object."""
     template: tuple[str, int] | None
@@ -170,6 +185,7 @@ def _load(entry: Mapping[str, Any]) -> Load:
         by=entry["by"],
         touched=tuple(_place(each) for each in entry["touched"]),
         owner=_owner(entry["owner"]),
+        named=tuple(_name(each) for each in entry["named"]),
         again=_owner(entry["again"]),
         template=tuple(entry["template"]) if entry["template"] else None,
         endpoint=tuple(entry["endpoint"]) if entry["endpoint"] else None,
@@ -195,8 +211,15 @@ def _owner(entry: Mapping[str, Any] | None) -> Owner | None:
     )
 
 
+def _name(entry: Any) -> Name:
+    if isinstance(entry, dict):
+        return Name(entry["place"], entry["text"], entry["item"], tuple(entry["path"]))
+    place, text, item, path = entry
+    return Name(place, text, item, tuple(path))
+
+
 def _place(entry: Any) -> Place:
     return Place(**entry) if isinstance(entry, dict) else Place(*entry)
 
 
-__all__ = ["Load", "Owner", "Place", "Trace", "UnreadableTrace"]
+__all__ = ["Load", "Name", "Owner", "Place", "Trace", "UnreadableTrace"]
