@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 BASES = ("sqlalchemy.orm.DeclarativeBase",)
 COLUMNS = {"Column", "mapped_column", "deferred", "column_property", "Field"}
+FOLLOWED = 3
+"""How many relationships, one behind the other, are followed from a statement."""
 EAGER = {"selectin", "joined", "subquery", "immediate", "False", "noload"}
 """Values of ``lazy`` that load with the owner, or never run SQL."""
 
@@ -101,10 +103,14 @@ class Models:
             return None
         origin: Origin | None = None
         loaded = relationship.eager or (owner.origin is not None and owner.origin.loads(name))
-        if owner.origin is not None and loaded and not owner.origin.new:
-            origin = owner.origin.below(name, self._back(relationship))
+        if owner.origin is not None and not owner.origin.new and (loaded or self._follows(owner.origin, name)):
+            origin = owner.origin.below(name, self._back(relationship) if loaded else ())
         one = Type("instance", relationship.target.id, (), relationship.target, origin)
         return instance("list", one) if relationship.many else union([one, NONE])
+
+    def _follows(self, origin: Origin, name: str) -> bool:
+        """Whether what a sync session loads on access is followed too: not round a circle, nor far."""
+        return origin.session != "async" and name not in origin.path and len(origin.path) < FOLLOWED
 
     def columns(self, model: Class) -> set[str]:
         """The names of a model's mapped columns."""

@@ -41,8 +41,13 @@ class Origin:
     """The statement takes row locks."""
     new: bool = False
     """The row was made by calling its class and may not be in the database yet."""
-    nested: bool = False
-    """The row stands behind a relationship of the row that the statement loaded."""
+    path: tuple[str, ...] = ()
+    """The relationships from the row that the statement loaded to this one."""
+
+    @property
+    def nested(self) -> bool:
+        """Whether the row stands behind a relationship of the row that the statement loaded."""
+        return bool(self.path)
 
     def loads(self, relationship: str) -> bool:
         """Whether options named a relationship, or may have: some could not be read."""
@@ -56,7 +61,7 @@ class Origin:
             self,
             loaded=frozenset({*paths, *also, *(p for p in self.loaded if p == "*" or p.startswith("self."))}),
             new=False,
-            nested=True,
+            path=(*self.path, relationship),
         )
 
 

@@ -23,7 +23,8 @@ from .facts import Facts
 from .imports import add_imports, add_star, remove_unused
 from .kinds import kind_of
 from .loading.inheritance import load_subclass
-from .loading.mappers import Mappers
+from .loading.mappers import Mappers, in_templates
+from .loading.placing import Placing
 from .loading.plan import Plan
 from .loading.rereading import Rereading, reading_anew
 from .loading.traced import Traced
@@ -235,6 +236,10 @@ class Conversion:
         """Load with its statement what was loaded when it was read, where that statement is known."""
         if self.options.trace is not None:
             Traced(self.facts, self.colours, self.loads, self.options.trace, str(self.root)).place()
+        models = self.facts.inference.models
+        names = {name for model in models.all() for name in models.relationships(model)}
+        read = in_templates(self.root, names)
+        Placing(self.facts, self.colours, self.loads, self.skipped, read).place()
         self.loads.notes += write_options(self.loads, self.facts, self._context)
         write_refreshes(self.loads, self.facts, self._context)
 

@@ -115,9 +115,12 @@ class Edits:
         """Put ``before`` and ``after`` around an expression."""
         self.wrap(self.start(node), self.end(node), before, after)
 
-    def extend(self, end: int, text: str) -> None:
-        """Put ``text`` behind an expression, inside of whatever else is put around it."""
-        self._add(_Edit(end, end, (EXTEND, 0, len(self._edits)), text), "e")
+    def extend(self, end: int, text: str, *, beside: int = 0) -> None:
+        """Put ``text`` behind an expression, inside of whatever else is put around it.
+
+        Lines of their own in it move with the line that they stand ``beside``.
+        """
+        self._add(_Edit(end, end, (EXTEND, 0, len(self._edits)), text, beside), "e")
 
     def insert_line(self, line: int, text: str, *, beside: int = 0) -> None:
         """Put whole lines above a line; ``beside`` is a line of their block, ``line`` by default."""

@@ -52,7 +52,7 @@ class Mappers:
             for relationship in self.models.relationships(model).values():
                 if relationship.on_access and relationship.lazy in ("select", "True"):
                     by_name[relationship.name].append(relationship)
-        named = self._in_schemas() | self._in_templates(set(by_name))
+        named = self._in_schemas() | in_templates(self.root, set(by_name))
         found: dict[int, Relationship] = {id(node): each for node, each in self.plan.mapped.items()}
         for name, candidates in by_name.items():
             for each in candidates:
@@ -109,19 +109,6 @@ class Mappers:
         outside = {name.rpartition(".")[2] for name in self.facts.inference.attributes.outside_bases(cls)}
         bases = {base.name for base, _ in self.facts.inference.bases(cls)}
         return bool((outside | bases) & SCHEMA_BASES)
-
-    def _in_templates(self, names: set[str]) -> set[str]:
-        found: set[str] = set()
-        if not names or not self.root.is_dir():
-            return found
-        pattern = re.compile(r"\.(" + "|".join(map(re.escape, sorted(names))) + r")\b")
-        for path in self.root.rglob("*"):
-            if path.suffix in TEMPLATES and "node_modules" not in path.parts and path.is_file():
-                try:
-                    found |= set(pattern.findall(path.read_text(encoding="utf-8")))
-                except (OSError, UnicodeError):
-                    continue
-        return found
 
     # -- changes -----------------------------------------------------------------------------------------------
 
@@ -213,7 +200,11 @@ class Mappers:
             for refresh in self.plan.refreshes
             if self.facts.project.function_of(refresh.statement) is function
         }
-        made = [each for each in self._made(function) if each[0] not in planned]
+        made = [
+            (name, commit, session)
+            for name, commit, session, model in self._made(function)
+            if name not in planned or self._is_changed(model)
+        ]
         if not any(self._used_after(function, name, commit) for name, commit, _ in made):
             return
         for name, commit, session in reversed(made):
@@ -224,7 +215,7 @@ class Mappers:
                 line, f"{indent}{context.waits}{session}.refresh({name})\n", beside=statement.lineno
             )
 
-    def _made(self, function: Function) -> Iterator[tuple[str, ast.Call, str]]:
+    def _made(self, function: Function) -> Iterator[tuple[str, ast.Call, str, Class]]:
         nodes = [n for n in function.own_nodes if isinstance(n, ast.Call)]
         commits = [
             n
@@ -251,7 +242,10 @@ class Mappers:
                 continue
             last = min(after, key=lambda each: each.lineno)
             if isinstance(last.func, ast.Attribute):
-                yield target.id, last, context_text(last.func.value)
+                yield target.id, last, context_text(last.func.value), made[0].decl
+
+    def _is_changed(self, model: Class) -> bool:
+        return any(r.node in self._changed for r in self.models.relationships(model).values())
 
     def _loads_more(self, model: Class) -> bool:
         if not self.models.is_model(model):
@@ -346,4 +340,19 @@ def _mentions(call: ast.Call, name: str, methods: set[str]) -> bool:
     return any(isinstance(each, ast.Name) and each.id == name for arg in call.args for each in ast.walk(arg))
 
 
-__all__ = ["Mappers"]
+def in_templates(root: Path, names: set[str]) -> set[str]:
+    """Which of the names the templates under a folder read of something."""
+    found: set[str] = set()
+    if not names or not root.is_dir():
+        return found
+    pattern = re.compile(r"\.(" + "|".join(map(re.escape, sorted(names))) + r")\b")
+    for path in root.rglob("*"):
+        if path.suffix in TEMPLATES and "node_modules" not in path.parts and path.is_file():
+            try:
+                found |= set(pattern.findall(path.read_text(encoding="utf-8")))
+            except (OSError, UnicodeError):
+                continue
+    return found
+
+
+__all__ = ["Mappers", "in_templates"]

@@ -6,7 +6,7 @@ import ast
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from sqlawait.analysis.models import Relationship
+from sqlawait.analysis.models import Models, Relationship
 
 from .options import Path
 from .statements import Statement
@@ -41,6 +41,13 @@ class Plan:
     """The relationships that can only be loaded with every owner, by their declaration."""
     notes: list[str] = field(default_factory=list)
     """What could not be placed as well as wished, for the report."""
+
+    def refresh(self, place: Refresh, path: tuple[str, ...], models: Models) -> None:
+        """Refresh what a path of relationships leads to; all columns where it is empty."""
+        self.refreshes[place].add(path)
+        for model in models.all() if path else ():
+            declared = models.relationships(model)
+            self.many |= {name for name in path if name in declared and declared[name].many}
 
     def load(self, statement: Statement, path: Path) -> None:
         """Load a path with a statement."""

@@ -106,7 +106,7 @@ class Refreshing:
         return replace(place, items=items)
 
     def below(self, node: ast.expr, place: Refresh) -> Refresh | None:
-        """The refresh below the statement of an earlier call in the same function; None where that is not so."""
+        """The refresh below the statement of an earlier call in the same function; None elsewhere."""
         project = self.facts.project
         call, function = project.statement(node), project.function_of(node)
         if function is None or function is not project.function_of(place.statement):

@@ -53,15 +53,15 @@ class Statements:
         if isinstance(node, ast.Await):
             yield from self._candidates(node.value)
             return
-        if self._is_select(node):
+        if self.is_select(node):
             yield node
         elif isinstance(node, ast.Call):
             func = node.func
             if isinstance(func, ast.Attribute):
-                if func.attr in GETS and (self.facts.is_session(func.value) or self._is_select(func.value)):
+                if func.attr in GETS and (self.facts.is_session(func.value) or self.is_select(func.value)):
                     yield node
                     return
-                if self._is_select(func.value):
+                if self.is_select(func.value):
                     yield func.value
                     return
                 if self.facts.is_session(func.value) and func.attr in EXECUTES and node.args:
@@ -69,12 +69,13 @@ class Statements:
                     return
                 yield from self._candidates(func.value)
             for argument in [*node.args, *(each.value for each in node.keywords)]:
-                if self._is_select(argument):
+                if self.is_select(argument):
                     yield argument
         elif isinstance(node, ast.Subscript | ast.Attribute):
             yield from self._candidates(node.value)
 
-    def _is_select(self, node: ast.expr) -> bool:
+    def is_select(self, node: ast.expr) -> bool:
+        """Whether an expression is a query or a select."""
         return any(
             each.kind == "instance" and any(self.facts.inference.is_a(each, name) for name in SELECTS)
             for each in members(self.facts.type_of(node))
@@ -86,7 +87,7 @@ class Statements:
             return node
         bindings = self.facts.inference.names.reaching(node)
         value = bindings[0].value if len(bindings) == 1 and bindings[0].kind == "assign" else None
-        if value is None or bindings[0].path or not isinstance(value, ast.Call) or not self._is_select(value):
+        if value is None or bindings[0].path or not isinstance(value, ast.Call) or not self.is_select(value):
             return node
         project = self.facts.project
         same = project.function_of(value) is project.function_of(node)
@@ -97,7 +98,7 @@ class Statements:
             if self.facts.is_session(node.func.value) and node.args:
                 models = self._classes(self.facts.type_of(node.args[0]))
                 return Statement(node, "get", models) if models else None
-            if self._is_select(node.func.value):
+            if self.is_select(node.func.value):
                 models = self._models(node.func.value)
                 return Statement(node, "query_get", models) if models else None
         models = self._models(node)
@@ -161,7 +162,7 @@ class Statements:
             if last_name(node.func) in OTHER_FORMS:
                 yield node
                 return
-            if not isinstance(node.func, ast.Attribute) or not self._is_select(node.func.value):
+            if not isinstance(node.func, ast.Attribute) or not self.is_select(node.func.value):
                 break
             node = node.func.value
         for each in self.facts.sources(node):

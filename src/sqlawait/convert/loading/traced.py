@@ -153,13 +153,15 @@ class Traced:
             for node in self.places.nodes(load.touched[named.place]):
                 place = self.refreshing.named(node, named.text, items=named.item)
                 if place is not None:
-                    self._add(self._after_write(load, place) or place, (*named.path, *last))
+                    self.plan.refresh(
+                        self._after_write(load, place) or place, (*named.path, *last), self.models
+                    )
                     return True
         stack = [self.places.nodes(each) for each in load.touched if each.kind == "app"]
         owner = self.refreshing.touched(stack, model, attribute) if stack else None
         place = self.refreshing.above(owner) if owner is not None else None
         if place is not None:
-            self._add(self._after_write(load, place) or place, last)
+            self.plan.refresh(self._after_write(load, place) or place, last, self.models)
             return True
         if stack or load.endpoint is None:
             return False
@@ -181,14 +183,8 @@ class Traced:
         function = self.facts.project.collected.functions.get(node) if node is not None else None
         found = self.refreshing.before_return(function, root) if function is not None else []
         for each in found:
-            self._add(each, (*path, *last))
+            self.plan.refresh(each, (*path, *last), self.models)
         return bool(found)
-
-    def _add(self, place: Refresh, path: tuple[str, ...]) -> None:
-        self.plan.refreshes[place].add(path)
-        for model in self.models.all():
-            declared = self.models.relationships(model)
-            self.plan.many |= {name for name in path if name in declared and declared[name].many}
 
     def _after_write(self, load: Load, place: Refresh) -> Refresh | None:
         """Below the commit or flush that wrote an object first, so that it is there to be refreshed."""

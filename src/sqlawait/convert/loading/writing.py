@@ -67,7 +67,9 @@ def _add(statement: Statement, texts: list[str], context: Context) -> None:
     if there is not None and there.args:
         edits.extend(edits.end(there.args[-1]), f", {inner}")
     else:
-        edits.extend(edits.end(node), f"{_gap(node, context)}.options({inner})")
+        gap = _gap(node, context)
+        line = (node.end_lineno or node.lineno) if gap else 0
+        edits.extend(edits.end(node), f"{gap}.options({inner})", beside=line)
 
 
 def _options_of(node: ast.expr) -> ast.Call | None:
