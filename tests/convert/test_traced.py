@@ -139,7 +139,9 @@ def test_mapper_is_left_alone(shop: Traced) -> None:
             id="made",
         ),
         pytest.param(
-            "crud.py", "        await db.rollback()\n        await db.refresh(user)\n", id="expired by rollback"
+            "crud.py",
+            "        await db.rollback()\n        if user is not None:\n            await db.refresh(user)\n",
+            id="expired by rollback",
         ),
     ],
 )

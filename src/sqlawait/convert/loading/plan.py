@@ -24,6 +24,8 @@ class Refresh:
     below: bool = False
     items: bool = False
     """The owner is a list, whose items are refreshed."""
+    optional: bool = False
+    """The owner may be None."""
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sqlawait.analysis.declarations import Class, Function, last_name
 from sqlawait.analysis.flow import before
-from sqlawait.analysis.types import members
+from sqlawait.analysis.types import NONE, UNKNOWN, members
 from sqlawait.convert.colours import Colours
 from sqlawait.convert.facts import Facts, argument_for
 
@@ -103,7 +103,13 @@ class Refreshing:
         place = self.above(node, name)
         if place is None or (owner is not None and self._is_local_to_expression(owner)):
             return None
-        return replace(place, items=items)
+        return replace(place, items=items, optional=not items and not self._is_there(owner))
+
+    def _is_there(self, owner: ast.expr | None) -> bool:
+        """Whether an expression is known not to be None."""
+        of = self.facts.type_of(owner) if owner is not None else UNKNOWN
+        parts = of.args if of.kind == "union" else (of,)
+        return all(each.kind == "instance" and each != NONE for each in parts)
 
     def below(self, node: ast.expr, place: Refresh) -> Refresh | None:
         """The refresh below the statement of an earlier call in the same function; None elsewhere."""

@@ -20,7 +20,7 @@ GETS = {"get", "get_one"}
 OTHER_FORMS = {"from_statement", "union", "union_all", "from_self"}
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, slots=True)
 class Statement:
     """A statement to which options can be added."""
 

@@ -111,6 +111,8 @@ def write_refreshes(plan: Plan, facts: Facts, context_of: Contexts) -> None:
             each = _singular(refresh.owner, taken)
             within = _refreshed(each, call, paths, plan.many, {*taken, each})
             lines = iter([f"for {each} in {refresh.owner}:", *(f"    {line}" for line in within)])
+        if refresh.optional:
+            lines = iter([f"if {refresh.owner} is not None:", *(f"    {line}" for line in lines)])
         for text in lines:
             context.edits.insert_line(line, f"{indent}{text}\n", beside=statement.lineno)
 
