@@ -27,8 +27,6 @@ from sqlawait.embedded import EmbeddedPostgres
 
 APPS = Path(__file__).parent / "apps"
 PATTERNS = sorted(path.name for path in APPS.iterdir() if (path / "before").is_dir())
-UNRUN = {"pagination"}
-"""Apps that need a library which the project does not have."""
 ON_POSTGRESQL = ["generic_crud", "rows", "sessions_by_hand", "stored_queries", "tasks", "writes"]
 """Those that run there too, all of them with ``SQLAWAIT_APPS=all``: where the database makes a difference."""
 SLICES = {
@@ -82,12 +80,11 @@ def packages(converted: dict[str, Converted], tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("packages")
     shutil.copy(APPS / "conftest.py", folder)
     for name, app in converted.items():
-        if name not in UNRUN:
-            before = {str(p.relative_to(app.folder)): p.read_text() for p in app.folder.rglob("*.py")}
-            package(folder / f"before_{name}", before, name)
-            package(folder / f"after_{name}", app.after, name)
-            for phase in SYNC_PHASES:
-                package(folder / f"{phase}_{name}", replace(app, result=app.conversion.run(phase)).after, name)
+        before = {str(p.relative_to(app.folder)): p.read_text() for p in app.folder.rglob("*.py")}
+        package(folder / f"before_{name}", before, name)
+        package(folder / f"after_{name}", app.after, name)
+        for phase in SYNC_PHASES:
+            package(folder / f"{phase}_{name}", replace(app, result=app.conversion.run(phase)).after, name)
         if name in SLICES:
             options = Options(selected=selection(app.project, [SLICES[name]]))
             package(folder / f"slice_{name}", convert(app.folder, options).after, name)
@@ -97,7 +94,7 @@ def packages(converted: dict[str, Converted], tmp_path_factory: pytest.TempPathF
 def runnable(database: str) -> list[str]:
     """The apps whose suites run on a database."""
     chosen = PATTERNS if database == "sqlite" or os.environ.get("SQLAWAIT_APPS") == "all" else ON_POSTGRESQL
-    return [name for name in chosen if name not in UNRUN]
+    return chosen
 
 
 def package(folder: Path, files: dict[str, str], name: str) -> None:

@@ -39,6 +39,7 @@ from .rewrites.definitions import annotations_of, rewrite_annotation, rewrite_de
 from .rewrites.factories import append_keyword, keep_after_commit, rewrite_factory
 from .rewrites.lambdas import PER_ITEM, rewrite_per_item
 from .rewrites.operators import rewrite_operator
+from .rewrites.pagination import rewrite_pagination
 from .rewrites.query import rewrite_query
 from .rewrites.schema import rewrite_schema
 from .rewrites.suite import NAME, Suite, bridge_source, import_of_bridge, place_bridge
@@ -364,6 +365,8 @@ class Conversion:
                 context.counts["queries"] += wait.chain.session is not None
             elif wait.kind == "schema" and isinstance(wait.node, ast.Call):
                 rewrite_schema(wait.node, context)
+            elif wait.kind == "paginate" and isinstance(wait.node, ast.Call):
+                rewrite_pagination(wait.node, context)
             else:
                 rewrite_wait(wait, context)
 

@@ -13,6 +13,7 @@ from .chains import RUNS, Chain, read_chain
 from .facts import Facts
 from .operators import operators
 
+PAGINATION = ("fastapi_pagination.ext.sqlalchemy", "fastapi_pagination.ext.sqlmodel")
 SESSION_WAITS = {
     "execute", "scalar", "scalars", "get", "get_one", "commit", "rollback", "flush", "refresh", "merge",
     "delete", "close", "connection", "exec", "invalidate", "reset", "remove", "prepare",
@@ -37,6 +38,8 @@ TRANSACTION_WAITS = {"commit", "rollback", "close"}
 METHODS = SESSION_WAITS | SESSION_BULK | SESSION_BEGINS | ENGINE_WAITS | CONNECTION_WAITS | TRANSACTION_WAITS
 SCHEMA_CALLS = {"create_all", "drop_all", "reflect", "create", "drop"}
 """Methods of metadata and of tables that take an engine or a connection."""
+PAGINATE = {f"{module}.paginate": module for module in PAGINATION}
+"""The functions of fastapi-pagination that run a query."""
 TO_THREAD = {"run_in_threadpool", "to_thread", "asyncify", "run_in_executor", "sync_to_async"}
 
 WaitKind = Literal[
@@ -51,6 +54,7 @@ WaitKind = Literal[
     "thread",
     "new",
     "schema",
+    "paginate",
 ]
 
 
@@ -184,6 +188,8 @@ def _waits(node: ast.Call, facts: Facts) -> WaitKind | Literal["entered"] | None
     func = node.func
     if bind_of(node, facts) is not None:
         return "schema"
+    if facts.inference.names.qualified(func) in PAGINATE:
+        return "paginate"
     if not isinstance(func, ast.Attribute):
         return "thread" if _hands_over(node, facts) else None
     name, owner = func.attr, func.value
@@ -241,4 +247,4 @@ def _enters(node: ast.expr, facts: Facts) -> bool:
     return False
 
 
-__all__ = ["SESSION_BULK", "SESSION_WAITS", "TO_THREAD", "Uses", "Wait", "bind_of", "uses_of"]
+__all__ = ["PAGINATE", "SESSION_BULK", "SESSION_WAITS", "TO_THREAD", "Uses", "Wait", "bind_of", "uses_of"]
