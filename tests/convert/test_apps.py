@@ -93,8 +93,7 @@ def packages(converted: dict[str, Converted], tmp_path_factory: pytest.TempPathF
 
 def runnable(database: str) -> list[str]:
     """The apps whose suites run on a database."""
-    chosen = PATTERNS if database == "sqlite" or os.environ.get("SQLAWAIT_APPS") == "all" else ON_POSTGRESQL
-    return chosen
+    return PATTERNS if database == "sqlite" or os.environ.get("SQLAWAIT_APPS") == "all" else ON_POSTGRESQL
 
 
 def package(folder: Path, files: dict[str, str], name: str) -> None:

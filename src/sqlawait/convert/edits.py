@@ -156,13 +156,26 @@ class Edits:
             self.notes.append((line, text))
             self.insert_line(line, f"{self.indent_of(line)}# {text}\n")
 
+    def _outermost(self, start: int, stop: int) -> list[_Edit]:
+        """The changes to a part, without those that replace some of what another one replaces as a whole."""
+        within = [each for each in self._edits if start <= each.start and each.end <= stop]
+        replaced = [each for each in within if each.rank[0] == REPLACE and each.end > each.start]
+        inner: set[int] = set()
+        around: _Edit | None = None
+        for each in sorted(replaced, key=lambda edit: (edit.start, -edit.end)):
+            if around is None or each.end > around.end:
+                around = each
+            elif each.end - each.start < around.end - around.start:
+                inner.add(id(each))
+        return [each for each in within if id(each) not in inner]
+
     def apply(self, start: int = 0, end: int | None = None) -> str:
         """The source with the changes; of a part of it, when positions are given."""
         stop = len(self._bytes) if end is None else end
         out: list[bytes] = []
         position = start
-        for edit in sorted(self._edits, key=lambda each: (each.start, each.rank, each.end)):
-            if edit.start < position or edit.start < start or edit.end > stop:
+        for edit in sorted(self._outermost(start, stop), key=lambda each: (each.start, each.rank, each.end)):
+            if edit.start < position:
                 continue  # inside what another change has replaced
             if edit.other is not None and not start <= edit.other <= stop:
                 continue  # around more than this part

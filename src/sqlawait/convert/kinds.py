@@ -15,6 +15,7 @@ MAKERS = {
     "sqlalchemy.orm.scoped_session": "scoped",
     "sqlalchemy.orm.Session": "session",
     "sqlmodel.Session": "session",
+    "sqlalchemy.orm.object_session": "object",
 }
 
 

@@ -30,6 +30,8 @@ def rewrite_factory(call: ast.Call, kind: str, context: Context, drivers: Driver
         _scoped(call, context)
     elif kind == "session":
         _session(call, context)
+    elif kind == "object":
+        _function(call, "async_object_session", ASYNCIO, context)
 
 
 def keep_after_commit(call: ast.Call, kind: str, context: Context) -> None:
