@@ -144,6 +144,7 @@ class Bank:
         self.told = Told()
         self.ids: list[int] = []
         self.finished = asyncio.Event()
+        self.runs = 0
 
     async def open(self) -> None:
         """Create the tables and the accounts."""
@@ -163,6 +164,8 @@ class Bank:
             transfers: how many each makes at least.
             until: they go on until this is set.
         """
+        self.runs += 1
+        self.finished.clear()
         reader = asyncio.create_task(self._watch())
         try:
             async with asyncio.TaskGroup() as group:
@@ -173,12 +176,12 @@ class Bank:
             await reader
 
     async def _client(self, number: int, transfers: int, until: asyncio.Event | None) -> None:
-        random = Random(f"{self.seed}/{number}")
+        random = Random(f"{self.seed}/{self.runs}/{number}")
         turn = 0
         while turn < transfers or (until is not None and not until.is_set()):
             source, target = random.sample(self.ids, 2)
             order = {"source_id": source, "target_id": target, "amount": str(random.randint(1, 120))}
-            await self._transfer(f"{self.seed}-{number}-{turn}", order, random)
+            await self._transfer(f"{self.seed}-{self.runs}-{number}-{turn}", order, random)
             turn += 1
 
     async def _transfer(self, key: str, order: dict[str, Any], random: Random) -> None:

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from promises.bank import Bank, careful_app, client_of, naive_app
-from promises.effort import CLIENTS, LONG, SEEDS, TRANSFERS
+from promises.effort import CLIENTS, SEEDS, TRANSFERS, in_one_of_three
 from sqlawait import Database
 
 
@@ -29,14 +29,19 @@ async def test_nothing_is_lost_doubled_or_made_up(url: str, level: str | None, s
     if level and url.startswith("sqlite"):
         pytest.skip("SQLite is always serializable: the other run is this one")
     async with bank(careful_app, db := Database(url, isolation_level=level), seed) as it:
-        await it.run(clients=CLIENTS, transfers=TRANSFERS)
+
+        async def attempt() -> str | None:
+            before = it.told.answers.copy()
+            await it.run(clients=CLIENTS, transfers=TRANSFERS)
+            answers = it.told.answers - before
+            unresolved = answers["503 deadlock"] + answers["503 serialization"]
+            print(f"{db.dialect} {level}: {dict(answers)}")
+            return f"unresolved: {answers}" if unresolved > answers.total() * 0.001 else None
+
+        await in_one_of_three(attempt)  # two seconds are many on a quiet machine, few on one that is not
         assert await it.audit() == []
         told = it.told
-        asked = sum(told.answers.values())
-        unresolved = told.answers["503 deadlock"] + told.answers["503 serialization"]
-        # two seconds are many on a quiet machine and few on one that runs other things beside this test
-        assert unresolved <= asked * (0.001 if LONG else 0.25), told.answers
-        assert len(told.acknowledged) > asked / 4, told.answers
+        assert len(told.acknowledged) > told.answers.total() / 4, told.answers
         assert db.engine.pool.checkedout() == 0
 
 

@@ -17,7 +17,7 @@ import psutil
 from promises.effort import REQUESTS, ROWS
 from promises.requests import send
 from promises.servers import Workers
-from sqlawait import Database
+from sqlawait import Database, Timeouts
 from sqlawait.service.main import create_app
 from sqlawait.service.models import Base, User
 from sqlawait.service.settings import Settings
@@ -31,7 +31,7 @@ def rows(count: int) -> Iterator[dict[str, Any]]:
 
 
 async def fill(url: str, users: int) -> None:
-    async with Database(url) as db:
+    async with Database(url, timeouts=Timeouts(command=3600)) as db:
         await db.create_all(Base.metadata)
         async with db.transaction() as session:
             await session.bulk_insert(User, rows(users))
