@@ -110,10 +110,10 @@ class Sessions(RuleBasedStateMachine):
             self.seen = before
 
     @precondition(lambda self: self.session is not None and self.seen)
-    @rule(data=st.data(), go_on=st.booleans())
-    def fail(self, data: st.DataObject, go_on: bool) -> None:
+    @rule(which=st.integers(0, 3), go_on=st.booleans())
+    def fail(self, which: int, go_on: bool) -> None:
         """A duplicate. PostgreSQL's transaction is lost then, with whatever else was in it."""
-        key = data.draw(st.sampled_from(sorted(self.seen)))
+        key = sorted(self.seen)[which % len(self.seen)]
         with pytest.raises(IntegrityError):
             self.run(self.session.execute(insert(Counter).values(id=key, value=0)))
         if self.db.dialect != "postgresql":
@@ -220,11 +220,11 @@ class Sessions(RuleBasedStateMachine):
         assert self.db.engine.pool.checkedout() == (0 if self.session is None else 1)
 
 
-def check(machine: type[Sessions], url: str, examples: int) -> None:
+def check(machine: type[Sessions], url: str) -> None:
     run_state_machine_as_test(
         type("Machine", (machine,), {"url": url}),
         settings=settings(
-            max_examples=examples,
+            max_examples=200 if LONG else 8,
             stateful_step_count=40 if LONG else 20,
             derandomize=not LONG,
             deadline=None,
@@ -236,7 +236,7 @@ def check(machine: type[Sessions], url: str, examples: int) -> None:
 
 def test_a_session_is_a_dict(url: str) -> None:
     """On each of the three databases, in every order of steps that is tried."""
-    check(Sessions, url, 200 if LONG else 8)
+    check(Sessions, url)
 
 
 class Naive(Sessions):
@@ -255,19 +255,13 @@ class Naive(Sessions):
         self.run(self.naive.dispose())
         super().teardown()
 
-    @invariant()
-    def agree(self) -> None:
-        """Only what is stored: its connections are not the Database's."""
-
-        async def look() -> dict[int, int]:
-            async with self.db.reader() as reader:
-                return {one.id: one.value for one in (await reader.scalars(select(Counter))).all()}
-
-        assert self.run(look()) == self.stored
-
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_naive_variant_is_caught(postgresql_url: str) -> None:
     """There COMMIT of a transaction that has failed is a success, and nothing is stored."""
-    with pytest.raises(BaseException):  # noqa: B017, PT011 - what Hypothesis makes of it
-        check(Naive, postgresql_url, 100)  # it ends at the first that is caught
+    machine = type("Machine", (Naive,), {"url": postgresql_url})()
+    machine.begin()
+    machine.write(key=1, value=5)
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        machine.fail(which=0, go_on=False)
+    machine.teardown()
