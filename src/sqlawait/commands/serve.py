@@ -32,6 +32,10 @@ ADDRESSES = {
     "/metrics": "for Prometheus",
 }
 
+_WORKER_ANSWERS = 60
+"""Seconds after which uvicorn takes a silent worker for dead: with its own 5, one that starts slowly on a busy
+machine is restarted over and over."""
+
 
 def serve(
     *, host: str, port: int, workers: int, with_demo: bool | None, inspect: bool, demo_mistakes: bool
@@ -67,7 +71,12 @@ def serve(
         if workers > 1:
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", metrics)  # so that any worker answers for all
         uvicorn.run(
-            "sqlawait.service.main:app", host=host, port=port, workers=workers, timeout_graceful_shutdown=30
+            "sqlawait.service.main:app",
+            host=host,
+            port=port,
+            workers=workers,
+            timeout_graceful_shutdown=30,
+            timeout_worker_healthcheck=_WORKER_ANSWERS,
         )
 
 

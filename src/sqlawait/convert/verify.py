@@ -53,8 +53,10 @@ def _under_todo(finding: Finding, project: Project) -> bool:
 def _key(finding: Finding, project: Project) -> tuple[str, Path, tuple[str, ...]]:
     """A finding without its line and its words, which change with the code around it."""
     around = [finding.node, *project.ancestors(finding.node)]
-    named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    return finding.code, finding.path, tuple(each.name for each in around if isinstance(each, named))
+    names = tuple(
+        each.name for each in around if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    )
+    return finding.code, finding.path, names
 
 
 __all__ = ["new_findings"]
