@@ -62,7 +62,7 @@ endif
 
 promises: venv ## the reliability suites, long (about an hour and a half): five seeds, faults of 40 s each, a million requests
 	PROMISES_SECONDS=40 PROMISES_SEEDS=1,2,3,4,5 PROMISES_TRANSFERS=100 PROMISES_CASES=10000 \
-	PROMISES_REQUESTS=1000000 PROMISES_ROWS=1000000 $(BIN)/python -m pytest tests/promises -rP
+	PROMISES_REQUESTS=1000000 PROMISES_ROWS=1000000 $(BIN)/python -m pytest tests/promises tests/service/test_openapi.py -rP
 
 check: venv ## style, types, import layers
 	$(BIN)/ruff check .

@@ -1,9 +1,8 @@
 """How hard the suites try: a short seeded run with the other tests, a long one by ``make promises``.
 
 ``PROMISES_SECONDS`` (of faults, each run), ``PROMISES_SEEDS`` (comma-separated), ``PROMISES_CLIENTS``,
-``PROMISES_TRANSFERS`` (each client's), ``PROMISES_CASES`` (of fuzzing, each database's), ``PROMISES_REQUESTS``
-and ``PROMISES_ROWS`` (of the memory suite) say how long; ``PROMISES_REPORT`` names a file that gets a line of
-JSON for each campaign of faults.
+``PROMISES_TRANSFERS`` (each client's), ``PROMISES_REQUESTS`` and ``PROMISES_ROWS`` (of the memory suite) say
+how long; ``PROMISES_REPORT`` names a file that gets a line of JSON for each campaign of faults.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ SECONDS = float(os.environ.get("PROMISES_SECONDS", "2"))
 SEEDS = [int(seed) for seed in os.environ.get("PROMISES_SEEDS", "1").split(",")]
 CLIENTS = int(os.environ.get("PROMISES_CLIENTS", "32"))
 TRANSFERS = int(os.environ.get("PROMISES_TRANSFERS", "4"))
-CASES = int(os.environ.get("PROMISES_CASES", "60"))
 REQUESTS = int(os.environ.get("PROMISES_REQUESTS", "3000"))
 ROWS = int(os.environ.get("PROMISES_ROWS", "20000"))
 LONG = "PROMISES_SECONDS" in os.environ

@@ -1,10 +1,14 @@
-"""Whatever the OpenAPI document allows, and much that it does not, is sent: no answer is a server error."""
+"""Whatever the OpenAPI document allows, and much that it does not, is sent: no answer is a server error.
+
+``PROMISES_CASES`` says how many requests each database's service gets; ``make promises`` sends 10,000.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from socket import socket
 
 import pytest
@@ -16,11 +20,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import ServerError
 from schemathesis.schemas import APIOperation, BaseSchema
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
+from models import Base, User
 from sqlawait.service.main import create_app
 from sqlawait.service.settings import Settings
+
+CASES = int(os.environ.get("PROMISES_CASES", "0"))
 
 
 class Server(uvicorn.Server):
@@ -66,16 +76,53 @@ def document(service_url: str, emptied: None) -> Iterator[BaseSchema]:
 
 async def test_no_input_is_a_server_error(document: BaseSchema) -> None:
     """Each answer of each operation is what the document says, and none is the server's fault."""
-    for found in document.get_all_operations():
-        await to_thread.run_sync(check, found.ok())
+    operations = [found.ok() for found in document.get_all_operations()]
+    examples = max(8, CASES // len(operations))
+    for operation in operations:
+        await to_thread.run_sync(check, operation, examples)
 
 
-def check(operation: APIOperation) -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_the_naive_variant_is_caught(sqlite_url: str) -> None:
+    """A route as the tutorials write it answers 500 to a number that the database cannot hold."""
+    with running(naive_app(sqlite_url)) as base:
+        (operation,) = schemathesis.openapi.from_url(f"{base}/openapi.json").get_all_operations()
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await to_thread.run_sync(check, operation.ok(), 100)
+    assert caught.group_contains(ServerError)
+
+
+def naive_app(sqlite_url: str) -> FastAPI:
+    """One route over a plain session: what the path says goes to the database as it is."""
+    engine = create_async_engine(sqlite_url.replace("sqlite:", "sqlite+aiosqlite:"))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        yield
+        await engine.dispose()
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/users/{user_id}")
+    async def read_user(user_id: int) -> str | None:
+        async with AsyncSession(engine) as session:
+            return await session.scalar(select(User.email).where(User.id == user_id))
+
+    return app
+
+
+def check(operation: APIOperation, examples: int) -> None:
     """Send generated requests, valid and not."""
 
     @given(case=st.one_of(operation.as_strategy(mode) for mode in GenerationMode))
     @settings(
-        max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
     )
     def send(case: schemathesis.Case) -> None:
         answer = case.call()
