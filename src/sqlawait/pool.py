@@ -254,17 +254,17 @@ class FairPool(AsyncAdaptedQueuePool):
             self._taken += 1
         else:
             record = await_only(self._wait())
-        if record is None:
-            return self._freshen(None)
-        if self._has_ended(record):
-            record.invalidate()  # it connects anew before it is used
+        if record is None or self._has_ended(record):
+            return self._freshen(record)
         return record
 
     def _do_return_conn(self, record: Any) -> None:
-        if self._is_dirty(record):
-            record.invalidate()
-            self._tell(ConnectionDiscarded("it came back with a transaction open"))
-        self._take_back(record)
+        try:
+            if self._is_dirty(record):
+                record.invalidate()
+                self._tell(ConnectionDiscarded("it came back with a transaction open"))
+        finally:
+            self._take_back(record)  # also where closing it was cancelled: its place is not lost
 
     def _take_back(self, record: Any) -> None:
         if record.starttime < self._disposed_at:
