@@ -33,6 +33,7 @@ RULE = Rule(
         Example("""\
 registry = async_scoped_session(Sessions, scopefunc=current_task)
 
+
 async def end_of_request():
     yield
     await registry.remove()
