@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from sqlawait.database import Database
 from sqlawait.exceptions import ConfigurationError
+from sqlawait.fastapi.collector import rare_collections
 from sqlawait.fastapi.limits import BodyLimit
 from sqlawait.fastapi.positions import ReadYourWrites, Seal
 from sqlawait.fastapi.problems import handle_errors
@@ -54,7 +55,8 @@ def install(app: FastAPI, db: Database, *, max_body: int = _MAX_BODY, secret: st
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
         async with db, inner(app) as state:
             take_shortcuts(app.routes)
-            yield state
+            with rare_collections():
+                yield state
 
     app.router.lifespan_context = lifespan
     handle_errors(app)
