@@ -1,9 +1,9 @@
 """Python's garbage collector, set for a process that serves requests.
 
-Objects go when nothing refers to them. The collector is there for cycles only, and to find them it looks through
-every container that lives: with SQLAlchemy and Pydantic loaded that takes 40 ms and more, in which nobody is
-answered. With 64 requests under way it came three times a second, since what a request holds while it waits
-looks long-lived.
+Objects go when nothing refers to them. The collector is there for cycles only, and to find them it looks
+through every container that lives: with SQLAlchemy and Pydantic loaded that takes 40 ms and more, in which
+nobody is answered. With 64 requests under way it came three times a second, since what a request holds while
+it waits looks long-lived.
 """
 
 from __future__ import annotations
