@@ -94,9 +94,17 @@ async def test_errors_are_counted_by_kind_and_kept_out_of_the_rate() -> None:
     assert list(figures["errors"]) == ["HTTP 500"]
 
 
+async def test_the_first_answer_on_a_connection_is_not_measured() -> None:
+    """How long a server takes to accept a connection says nothing of how it serves the next thousand requests."""
+    async with serving(lambda number: ("200 OK", 0.5 if number < 4 else 0.001)) as (known, port):
+        figures = await load(port, 4)
+    assert known.answered > 8
+    assert figures["longest"] < 0.5
+
+
 async def test_a_request_that_began_in_the_warm_up_and_waited_counts_in_full() -> None:
     """A client that starves through the whole measurement is in the latencies with all of its wait."""
-    async with serving(lambda number: ("200 OK", 0.7 if number == 0 else 0.001)) as (_, port):
+    async with serving(lambda number: ("200 OK", 0.7 if number == 2 else 0.001)) as (_, port):
         figures = await load(port, 2)
     assert figures["longest"] >= 0.7
     assert figures["unfinished"] == 0
