@@ -95,7 +95,7 @@ async def test_errors_are_counted_by_kind_and_kept_out_of_the_rate() -> None:
 
 
 async def test_the_first_answer_on_a_connection_is_not_measured() -> None:
-    """How long a server takes to accept a connection says nothing of how it serves the next thousand requests."""
+    """How long a server takes to accept a connection says nothing of how it serves the next requests."""
     async with serving(lambda number: ("200 OK", 0.5 if number < 4 else 0.001)) as (known, port):
         figures = await load(port, 4)
     assert known.answered > 8
