@@ -253,7 +253,8 @@ def _each_request(guards: Guards) -> Iterator[None]:
             await original(self, scope, receive, send)
             return
         blocked_loop.watch(guards)
-        request = Scope(guards, method=scope["method"], path=scope["path"], asgi=scope, strict=True)
+        request = Scope(guards, scope)
+        request.strict = True
         with entered(request):
             await original(self, scope, receive, send)
         hooks.scope_ended(request)

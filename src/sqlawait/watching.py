@@ -63,6 +63,9 @@ def began(engine: Engine, sql: str, arguments: Sequence[Any], statement: Any) ->
     """Tell the watchers of a statement; gives what is to be told of the rest."""
     if not _watchers:
         return ()
+    if len(_watchers) == 1:
+        one = _watchers[0](engine, sql, arguments, statement)
+        return () if one is None else (one,)
     told = [watcher(engine, sql, arguments, statement) for watcher in _watchers]
     return [one for one in told if one is not None]
 

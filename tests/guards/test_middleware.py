@@ -8,7 +8,8 @@ import threading
 from typing import Any
 
 from httpx import ASGITransport, AsyncClient
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
@@ -19,7 +20,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from tests.guards.shop import Customer, Findings
 
-from sqlawait.guards import GuardMiddleware, Guards, hooks
+from sqlawait.guards import GuardMiddleware, Guards, hooks, statements
 from sqlawait.guards.scope import active
 
 
@@ -39,7 +40,7 @@ def make_app(guards: Guards) -> Starlette:
 
 def watched() -> bool:
     """Whether SQLAlchemy is watched."""
-    return event.contains(Engine, "before_cursor_execute", hooks._before_cursor)
+    return Connection._exec_single_context is statements._single
 
 
 async def get(app: Any) -> int:

@@ -179,10 +179,13 @@ class Monitor:
             turn.site, turn.function, turn.prepares = _where(frame)
         else:
             self._turns[key] = _Turn(*_where(frame), scope_of_task(task), now, now)
+            late.append(self)
 
     def _released(self, gap: float, *ending: Scope) -> None:
         """Report the block that has just ended. This runs on the loop, so ``gap`` is the loop's true lag."""
         turns, self._turns = self._turns, {}
+        while self in late:
+            late.remove(self)
         starved, self._starved = self._starved, False
         if starved and self._cpu() - self._cpu_at < self._after:
             return  # the machine or other threads kept this one from running: the code is not to blame
@@ -280,6 +283,8 @@ def _queued() -> dict[str, float]:
 _THREADS = Path("/proc/self/task")
 
 
+late: list[Monitor] = []
+"""Those that have seen somebody at work while a beat was late."""
 _monitors: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Monitor] = weakref.WeakKeyDictionary()
 
 
@@ -305,6 +310,8 @@ def unwatch() -> None:
 
 def settle(ending: Scope) -> None:
     """Report a block of the running loop that a request has just made; at the request's end."""
+    if not late:
+        return
     loop = asyncio._get_running_loop()
     monitor = _monitors.get(loop) if loop is not None else None
     if monitor is not None:

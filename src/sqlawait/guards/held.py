@@ -11,6 +11,9 @@ from sqlawait.events import Site
 from sqlawait.guards.scope import Scope, current_task
 from sqlawait.guards.sites import Stack, innermost
 
+HELD = "sqlawait.held"
+"""Key of a connection's ``info``."""
+
 
 class Held:
     """A connection that is out of its pool, from the moment in which it was asked for."""
@@ -58,6 +61,15 @@ class Held:
         self.since = self.idle_since = now
         _held.add(self)
 
+    def statement_began(self) -> None:
+        """It is at work."""
+        self.running += 1
+
+    def statement_ended(self) -> None:
+        """It has nothing to do, if no other statement runs on it."""
+        self.running -= 1
+        self.idle_since = perf_counter()
+
     def not_taken(self) -> None:
         """The wait has ended without one."""
         _waiting.discard(self)
@@ -86,4 +98,4 @@ def waiting_now() -> list[Held]:
     return list(_waiting)
 
 
-__all__ = ["Held", "held_now", "waiting_now"]
+__all__ = ["HELD", "Held", "held_now", "waiting_now"]

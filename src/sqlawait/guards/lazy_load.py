@@ -1,14 +1,12 @@
 """Lazy load: an attribute that is not loaded is touched where no SQL can run.
 
 ``do_orm_execute`` fires before the statement reaches the driver, so the finding comes in place of
-MissingGreenlet, on every driver, with the names that MissingGreenlet does not know. To name the line that
-loaded an object, each ORM select carries that line as a loader option; SQLAlchemy keeps the options of a select
-with the objects that it loads.
+MissingGreenlet, on every driver, with the names that MissingGreenlet does not know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
@@ -23,45 +21,19 @@ from sqlalchemy.orm import (
     RelationshipProperty,
     Session,
 )
-from sqlalchemy.orm.interfaces import UserDefinedOption
 
 from sqlawait.events import Site
+from sqlawait.guards.loads import loaded_at
 from sqlawait.guards.scope import active_for
-from sqlawait.guards.sites import Stack, app_site, app_stack, frames, innermost
+from sqlawait.guards.sites import app_site, app_stack, frames, innermost
 
 _ENDED = "sqlawait.ended"
 _ADDED = "sqlawait.added"
 
 
-class LoadedAt(UserDefinedOption):
-    """The line that ran a select, carried along to the objects that it loads."""
-
-    propagate_to_loaders = True
-
-
 def in_async_greenlet() -> bool:
     """Whether SQL can run here: within one of SQLAlchemy's greenlets."""
     return getattr(greenlet.getcurrent(), "__sqlalchemy_greenlet_provider__", False)
-
-
-def loaded_at(options: Iterable[Any]) -> Site | None:
-    """The line in the options that an object or a statement carries."""
-    for option in options:
-        if isinstance(option, LoadedAt):
-            stack: Stack = option.payload  # type: ignore[assignment] # SQLAlchemy's payload is Any or None
-            return innermost(stack)
-    return None
-
-
-def marked(statement: Any) -> Any:
-    """A select that carries the line which runs it."""
-    stack = app_stack()
-    if not stack:
-        return statement
-    # What statement.options(...) does, at a third of its price: this is paid by every ORM select.
-    copy = statement._generate()
-    copy._with_options = (*statement._with_options, LoadedAt(stack))
-    return copy
 
 
 def remember_end(session: Session, how: str) -> None:
@@ -77,7 +49,7 @@ def remember_added(_session: Session, instance: object) -> None:
 def execute_began(state: ORMExecuteState) -> None:
     """Judge an ORM statement that is about to run outside of SQLAlchemy's greenlets."""
     chosen = active_for("lazy-load")
-    if chosen is None or not is_async(state.session, state.bind_arguments):
+    if chosen is None:
         return
     guards, scope = chosen
     site = app_site()
@@ -87,7 +59,7 @@ def execute_began(state: ORMExecuteState) -> None:
         return
     name = f"{instance.mapper.class_.__name__}.{attribute}"
     prop = instance.mapper.attrs.get(attribute)
-    loaded = loaded_at(instance.load_options)
+    loaded = loaded_at(state.session, instance)
     added = innermost(instance.info.get(_ADDED, ()))
     related = {"loaded": loaded} if loaded else {"added": added} if added else {}
     if isinstance(prop, RelationshipProperty):
@@ -199,15 +171,14 @@ def _touched(state: ORMExecuteState) -> tuple[str | None, InstanceState[Any] | N
     if (
         lazy is not None and state.loader_strategy_path is not None
     ):  # a set, or a backref: no __get__ on the stack
-        prop = relationship_of(state)
+        prop = relationship_in(state.loader_strategy_path)
         if prop is not None:
             return prop.key, lazy
     return None, None
 
 
-def relationship_of(state: ORMExecuteState) -> RelationshipProperty[Any] | None:
-    """The relationship that a statement loads."""
-    path: Any = state.loader_strategy_path or ()
+def relationship_in(path: Any) -> RelationshipProperty[Any] | None:
+    """The relationship at the end of a loader's path."""
     return next((part for part in reversed(list(path)) if isinstance(part, RelationshipProperty)), None)
 
 
@@ -238,14 +209,11 @@ def is_async(session: Session, bind_arguments: dict[str, Any] | None) -> bool:
 
 
 __all__ = [
-    "LoadedAt",
     "blocking_use",
     "execute_began",
     "in_async_greenlet",
     "is_async",
-    "loaded_at",
-    "marked",
-    "relationship_of",
+    "relationship_in",
     "remember_added",
     "remember_end",
     "told",

@@ -47,13 +47,27 @@ class GuardMiddleware:
         self._garbage: weakref.finalize[[], GuardMiddleware] | None = None
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        kind = scope["type"]
-        if kind == "lifespan":
-            await self._lifespan(scope, receive, send)
-        elif kind not in {"http", "websocket"} or (self._skip is not None and self._skipped(scope["path"])):
+        if scope["type"] not in {"http", "websocket"}:
+            await (self._lifespan if scope["type"] == "lifespan" else self._app)(scope, receive, send)
+            return
+        if self._skip is not None and self._skipped(scope["path"]):
             await self._app(scope, receive, send)
-        else:
-            await self._request(scope, receive, send)
+            return
+        if self._loop() is not asyncio._get_running_loop():
+            self._begin()
+        guards = self._guards
+        outer = current_scope()
+        request = Scope(outer.guards if outer is not None and outer.strict else guards, scope)
+        if guards.observers or self._server_timing:
+            await self._told(request, scope, receive, send)
+            return
+        token = request.enter()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            request.leave(token)
+            if request.repeats or request.held or blocked_loop.late:
+                hooks.scope_ended(request)
 
     def _skipped(self, path: str) -> bool:
         return path == self._skip or path.startswith(f"{self._skip}/")
@@ -75,7 +89,8 @@ class GuardMiddleware:
             hooks.unlisten()
 
     async def _lifespan(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        whole = Scope(self._guards, label="the application's lifespan", endless=True)
+        whole = Scope(self._guards, label="the application's lifespan")
+        whole.endless = whole.startup = True
 
         async def told() -> Message:
             message = await receive()
@@ -93,32 +108,12 @@ class GuardMiddleware:
         finally:
             self._end()
 
-    async def _request(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        if self._loop() is not asyncio._get_running_loop():
-            self._begin()
-        outer = current_scope()
-        judge = outer.guards if outer is not None and outer.strict else self._guards
-        request = Scope(judge, method=scope.get("method", "WS"), path=scope["path"], asgi=scope)
-        if self._guards.observers or self._server_timing:
-            await self._told(request, scope, receive, send)
-        else:
-            await self._judged(request, scope, receive, send)
-
-    async def _judged(
-        self, request: Scope, scope: MutableMapping[str, Any], receive: Receive, send: Send
-    ) -> None:
-        token = request.enter()
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            request.leave(token)
-            hooks.scope_ended(request)
-
     async def _told(
         self, request: Scope, scope: MutableMapping[str, Any], receive: Receive, send: Send
     ) -> None:
         """Run a request, and tell the observers and the client about it."""
         guards, at = self._guards, time()
+        request.timed = True
         status: int | None = None
         error: str | None = None
 
@@ -135,7 +130,12 @@ class GuardMiddleware:
 
         guards.tell(RequestStarted(request.id, request.method, request.path, at))
         try:
-            await self._judged(request, scope, receive, started)
+            token = request.enter()
+            try:
+                await self._app(scope, receive, started)
+            finally:
+                request.leave(token)
+                hooks.scope_ended(request)
         except BaseException as failure:
             error = type(failure).__name__
             raise

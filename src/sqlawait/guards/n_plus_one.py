@@ -15,17 +15,15 @@ from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter
 
 from sqlawait.events import Site
-from sqlawait.guards.scope import Lazy, Scope, Tally
-from sqlawait.guards.sites import Stack
+from sqlawait.guards.scope import Execution, Scope, Tally
+from sqlawait.guards.sites import Stack, app_stack, innermost
 from sqlawait.watching import STATEMENT
 
 EAGER = "sqlawait_eager"
 """Execution option of the statements that an eager loader sends by itself."""
 LAZY = "sqlawait_lazy"
-"""Execution option of a lazy load: the relationship's name and the line that loaded the parent."""
+"""Execution option of a lazy load: the relationship and the lines that loaded the parent."""
 
-_VALUES = 1_000
-"""Different values that are kept of one line: by then it is a finding many times over."""
 _COMPARISONS = {operators.lt, operators.le, operators.gt, operators.ge}
 
 
@@ -34,44 +32,43 @@ def watches(scope: Scope) -> bool:
     return scope.guards.actions["n-plus-one"] != "off" and not scope.endless
 
 
-def counts(sql: str, context: Any) -> bool:
-    """Whether a statement can be part of an N+1: a SELECT that the application asked for."""
-    if context is None or context.executemany or context.execution_options.get(EAGER):
-        return False
-    statement = _statement(context)
-    if statement is not None and statement.is_select:
-        return True
-    return sql.lstrip()[:6].upper() == "SELECT"
-
-
-def count_execution(scope: Scope, sql: str, parameters: Any, context: Any, stack: Stack) -> Tally:
-    """Count one execution in its request, as SQLAlchemy runs it."""
-    # Nothing of the context is kept: it holds the connection, which may have to be collected.
-    return count(
-        scope, sql, parameters, stack, statement=_statement(context), lazy=context.execution_options.get(LAZY)
-    )
-
-
-def count(
-    scope: Scope, sql: str, parameters: Any, stack: Stack, *, statement: Any, lazy: Lazy | None = None
-) -> Tally:
-    """Count one execution in its request.
+def count_execution(scope: Scope, sql: str, parameters: Any, context: Any) -> Execution | None:
+    """Count one execution in its request, as SQLAlchemy runs it; None where it can be no part of an N+1.
 
     Raises:
         NPlusOne: it is one too many, and the guard is set to raise.
     """
-    lines = scope.tallies.get(sql)
-    if lines is None:
-        lines = scope.tallies[sql] = []
-    for tally in lines:
-        if tally.stack == stack:
-            break
-    else:
-        tally = Tally(stack, statement, lazy)
-        lines.append(tally)
-    tally.count += 1
-    if len(tally.values) < _VALUES:
-        tally.values.add(_fingerprint(parameters))
+    options = context.execution_options
+    statement = context.invoked_statement if context.compiled is not None else options.get(STATEMENT)
+    if (statement is None or not statement.is_select) and sql.lstrip()[:6].upper() != "SELECT":
+        return None
+    if EAGER in options:
+        return None
+    # Nothing of the context is kept: it holds the connection, which may have to be collected.
+    execution = Execution(sql, parameters, app_stack(), statement, options.get(LAZY))
+    count(scope, execution)
+    return execution
+
+
+def count(scope: Scope, execution: Execution) -> None:
+    """Count one execution in its request. Most statements run once in it: of those no more is noted.
+
+    Raises:
+        NPlusOne: it is one too many, and the guard is set to raise.
+    """
+    sql, stack = execution.sql, execution.stack
+    seen = scope.tallies.get(sql)
+    if seen is None:
+        scope.tallies[sql] = execution
+        return
+    if isinstance(seen, Execution):
+        scope.repeats = True
+        seen = scope.tallies[sql] = [Tally(seen)]
+    tally = next((tally for tally in seen if tally.stack == stack), None)
+    if tally is None:
+        seen.append(Tally(execution))
+        return
+    tally.add(execution)
     if (
         tally.count >= scope.guards.limits.repeats
         and scope.guards.actions["n-plus-one"] == "raise"
@@ -79,7 +76,6 @@ def count(
         and scope.first("n-plus-one", sql, stack)
     ):
         report(scope, tally)
-    return tally
 
 
 def too_many(scope: Scope, tally: Tally) -> bool:
@@ -91,8 +87,8 @@ def scope_ended(scope: Scope) -> None:
     """Report what a request has done again and again, where the guard logs: a finding a line."""
     repeats = scope.guards.limits.repeats
     found: dict[Stack, Tally] = {}
-    for lines in scope.tallies.values():
-        for tally in lines:
+    for seen in scope.tallies.values():
+        for tally in seen if isinstance(seen, list) else ():
             # of several statements from one line, the one whose fix says most
             if tally.count >= repeats and too_many(scope, tally) and (tally.stack not in found or tally.lazy):
                 found[tally.stack] = tally
@@ -119,7 +115,10 @@ def report(scope: Scope, tally: Tally) -> None:
 def describe(tally: Tally) -> tuple[str, str, dict[str, Site]]:
     """The end of the message, the fix to paste, and the other line that matters."""
     if tally.lazy is not None:
-        name, loaded, many = tally.lazy
+        prop, stack = tally.lazy
+        loaded = innermost(stack)
+        name = f"{prop.parent.class_.__name__}.{prop.key}" if prop is not None else "of the object"
+        many = prop is None or prop.uselist
         option = f".options({'selectinload' if many else 'joinedload'}({name}))"
         where = f" at {loaded}" if loaded else " that loads the objects"
         return (
@@ -133,12 +132,6 @@ def describe(tally: Tally) -> tuple[str, str, dict[str, Site]]:
     entity, column = one
     fix = f"select({entity}).where({entity}.{column}.in_(values))"
     return f"; read them all at once: {fix}", fix, {}
-
-
-def _statement(context: Any) -> Any:
-    if context.compiled is not None:
-        return context.invoked_statement
-    return context.execution_options.get(STATEMENT)
 
 
 def _is_page(statement: Any) -> bool:
@@ -172,12 +165,4 @@ def _looked_up(statement: Any) -> tuple[str, str] | None:
     return None
 
 
-def _fingerprint(parameters: Any) -> int:
-    values = tuple(parameters.values()) if isinstance(parameters, dict) else parameters
-    try:
-        return hash(values)
-    except TypeError:  # a list or a dict among the values
-        return hash(repr(values))
-
-
-__all__ = ["EAGER", "LAZY", "count", "count_execution", "counts", "describe", "scope_ended", "watches"]
+__all__ = ["EAGER", "LAZY", "count", "count_execution", "describe", "scope_ended", "watches"]

@@ -8,11 +8,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -23,21 +21,62 @@ from sqlawait.guards.sites import Stack, innermost
 _numbers = itertools.count(1)
 _process = secrets.token_hex(3)
 
-Lazy = tuple[str, Site | None, bool]
-"""Of a lazy load: the relationship, the line that loaded the parent, and whether it is a collection."""
+Lazy = tuple[Any, Stack]
+"""Of a lazy load: the relationship, None where it is not known, and the lines that loaded the parent."""
 
 
-@dataclass(slots=True)
+class Execution:
+    """One execution of a statement, as much of it as N+1 needs to know."""
+
+    __slots__ = ("_tally", "lazy", "parameters", "seconds", "sql", "stack", "statement")
+
+    def __init__(
+        self, sql: str, parameters: Any, stack: Stack, statement: Any = None, lazy: Lazy | None = None
+    ) -> None:
+        self.sql = sql
+        self.parameters = parameters
+        self.stack = stack
+        self.statement = statement
+        """The statement object: the names in the message come from it. None for a string of SQL."""
+        self.lazy = lazy
+        self.seconds = 0.0
+        self._tally: Tally | None = None
+
+    def is_one_of(self, tally: Tally) -> None:
+        """It is not the first of its kind in its request."""
+        self._tally = tally
+
+    def took(self, seconds: float) -> None:
+        """It was answered after so long."""
+        self.seconds = seconds
+        if self._tally is not None:
+            self._tally.seconds += seconds
+
+
 class Tally:
-    """The executions of one statement from one line."""
+    """The executions of one statement from one line.
 
-    stack: Stack
-    statement: Any
-    """The statement object: the names in the message come from it. None for a string of SQL."""
-    lazy: Lazy | None
-    count: int = 0
-    seconds: float = 0.0
-    values: set[int] = field(default_factory=set)
+    Parameters:
+        first: the first of them.
+    """
+
+    __slots__ = ("count", "lazy", "seconds", "stack", "statement", "values")
+
+    def __init__(self, first: Execution) -> None:
+        self.stack = first.stack
+        self.statement = first.statement
+        self.lazy = first.lazy
+        self.count = 1
+        self.seconds = first.seconds
+        """How long they took, where somebody wants to know."""
+        self.values: set[int] = {_fingerprint(first.parameters)}
+
+    def add(self, execution: Execution) -> None:
+        """Count another one."""
+        self.count += 1
+        execution.is_one_of(self)
+        if len(self.values) < _VALUES:
+            self.values.add(_fingerprint(execution.parameters))
 
     @property
     def site(self) -> Site | None:
@@ -50,72 +89,70 @@ class Tally:
         return len(self.values)
 
 
+_VALUES = 1_000
+"""Different values that are kept of one line: by then it is a finding many times over."""
+
+
+def _fingerprint(parameters: Any) -> int:
+    values = tuple(parameters.values()) if isinstance(parameters, dict) else parameters
+    try:
+        return hash(values)
+    except TypeError:  # a list or a dict among the values
+        return hash(repr(values))
+
+
 class Scope:
     """The tallies of one request, test or job.
 
-    ``label`` is what messages call it: ``GET /users`` or a test's name.
+    ``label`` is what messages call it: ``GET /users`` or a test's name. One is made for each request, so what
+    most requests have no use for is not set before it is needed.
     """
 
-    __slots__ = (
-        "_found",
-        "_id",
-        "_label",
-        "_running",
-        "_since",
-        "asgi",
-        "blocked",
-        "database",
-        "endless",
-        "guards",
-        "held",
-        "method",
-        "path",
-        "started",
-        "startup",
-        "statements",
-        "strict",
-        "tallies",
-        "task",
-        "waited",
-    )
+    statements = 0
+    database = 0.0
+    """Seconds in which at least one statement ran; 0 where nobody wants to know."""
+    waited = 0.0
+    """Seconds of waiting for connections."""
+    blocked = 0.0
+    """Seconds in which the event loop was blocked."""
+    timed = False
+    """Somebody wants to know how long its statements take, though no observer does."""
+    repeats = False
+    """A statement ran more than once."""
+    endless = False
+    """The application's lifespan: what its tasks do over days is not added up."""
+    startup = False
+    """The application starts or stops: blocking hurts no one."""
+    strict = False
+    """A test's: its guards judge, whatever the application's own settings are."""
+    _id = ""
+    _label = ""
+    _found: set[Any] | None = None
+    _running = 0
+    _since = 0.0
 
-    def __init__(
-        self,
-        guards: Judge,
-        *,
-        label: str = "",
-        method: str = "",
-        path: str = "",
-        asgi: Mapping[str, Any] | None = None,
-        endless: bool = False,
-        strict: bool = False,
-    ) -> None:
+    def __init__(self, guards: Judge, asgi: Mapping[str, Any] | None = None, *, label: str = "") -> None:
         self.guards = guards
-        self.method = method
-        self.path = path
         self.asgi = asgi
         """The request as the server told it; its router writes there which route matched."""
-        self.endless = endless
-        """The application's lifespan: what its tasks do over days is not added up."""
-        self.startup = endless
-        """The application starts or stops: blocking hurts no one."""
-        self.strict = strict
-        """A test's: its guards judge, whatever the application's own settings are."""
         self.started = perf_counter()
         self.task = current_task()
-        self.statements = 0
-        self.database = 0.0
-        self.waited = 0.0
-        self.blocked = 0.0
-        self.tallies: dict[str, list[Tally]] = {}
-        """By SQL text, one for each line that sent it."""
+        self.tallies: dict[str, Execution | list[Tally]] = {}
+        """By SQL text: its only execution, or a tally for each line that sent it."""
         self.held: set[Any] = set()
         """The connections that it has taken and not given back: each a :class:`sqlawait.guards.held.Held`."""
-        self._found: set[Any] | None = None
-        self._id = ""
-        self._label = label
-        self._running = 0
-        self._since = 0.0
+        if label:
+            self._label = label
+
+    @property
+    def method(self) -> str:
+        """The request's method; ``WS`` for a web socket, empty for a job."""
+        return str(self.asgi.get("method", "WS")) if self.asgi is not None else ""
+
+    @property
+    def path(self) -> str:
+        """The request's path; empty for a job."""
+        return str(self.asgi["path"]) if self.asgi is not None else ""
 
     @property
     def id(self) -> str:
@@ -136,8 +173,7 @@ class Scope:
         return self._label or f"{self.method} {self.route}"
 
     def statement_began(self, now: float) -> None:
-        """Count a statement, and start the clock if none ran."""
-        self.statements += 1
+        """Start the clock if no other statement runs."""
         if self._running == 0:
             self._since = now
         self._running += 1
@@ -159,27 +195,18 @@ class Scope:
 
     def enter(self) -> Token[Scope | None]:
         """The running code, and the tasks and threads that it starts, are in this scope from now on."""
-        _open.add(self)
-        if _BY_TASK and self.task is not None:
-            _by_task.setdefault(self.task, []).append(self)
+        _open[self] = None
         return _current.set(self)
 
     def leave(self, token: Token[Scope | None]) -> None:
         """Undo :meth:`enter`."""
         _current.reset(token)
-        _open.discard(self)
-        if _BY_TASK and self.task is not None:
-            inside = _by_task[self.task]
-            inside.remove(self)
-            if not inside:
-                del _by_task[self.task]
+        del _open[self]
 
 
 _current: ContextVar[Scope | None] = ContextVar("sqlawait_scope", default=None)
-_open: set[Scope] = set()
-_BY_TASK = sys.version_info < (3, 12)
-"""From 3.12 on a task tells its context."""
-_by_task: dict[asyncio.Task[Any], list[Scope]] = {}
+_open: dict[Scope, None] = {}
+"""The scopes that have not ended, the newest last."""
 
 judges: list[Judge] = []
 """The guards that are installed; the last one judges what runs in no scope."""
@@ -224,21 +251,23 @@ def scope_of_task(task: asyncio.Task[Any] | None) -> Scope | None:
     """The scope that another thread's task runs in; known on Python 3.11 for a request's own task only."""
     if task is None:
         return None
-    context = getattr(task, "get_context", None)  # Python 3.12
+    context = getattr(task, "get_context", None)  # from Python 3.12 on
     if context is not None:
         scope: Scope | None = context().get(_current)
         return scope
-    inside = _by_task.get(task)
-    return inside[-1] if inside else None
+    return next((scope for scope in reversed(list(_open)) if scope.task is task), None)
 
 
 def current_task() -> asyncio.Task[Any] | None:
     """The running task, None outside of an event loop."""
-    loop = asyncio._get_running_loop()
-    return asyncio.current_task(loop) if loop is not None else None
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 __all__ = [
+    "Execution",
     "Lazy",
     "Scope",
     "Tally",

@@ -7,6 +7,7 @@ allowed: only an operation that starts while another task's has not ended is a f
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from functools import wraps
@@ -15,8 +16,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sqlawait.events import Site
-from sqlawait.guards.scope import active_for, current_task
-from sqlawait.guards.sites import Call, current_call, innermost, is_app, site_of, stack_from, suspended_frames
+from sqlawait.guards.scope import active_for
+from sqlawait.guards.sites import Call, current_call, innermost, is_app, site_of, suspended_frames
 
 OPERATIONS = (
     "close",
@@ -60,13 +61,14 @@ def unwatch() -> None:
 
 def _watched(name: str, operation: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
     walks = name == "run_sync"
+    later = name == "close"
 
     async def run(session: AsyncSession, call: Call, args: Any, kwargs: Any) -> Any:
         state = session.__dict__
-        other: Call | None = state.get(_CALL)
-        call.task = current_task()
-        if other is not None:
-            if other.task is not call.task and not state.get(_FOUND):
+        call.task = asyncio.current_task()
+        if _CALL in state:
+            other: Call = state[_CALL]
+            if other.task is not call.task and _FOUND not in state:
                 # one finding a session: what follows, its close above all, must go through
                 state[_FOUND] = True
                 _report(other, call)
@@ -84,10 +86,10 @@ def _watched(name: str, operation: Callable[..., Coroutine[Any, Any, Any]]) -> C
     def watched(self: AsyncSession, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         # Not itself async: its caller's frame is the line that made the call, which in
         # gather(session.execute(a), session.execute(b)) is on no stack once the tasks run.
-        call = self.__dict__.get(_CALL)
-        if call is not None and call is current_call.get():
+        state = self.__dict__
+        if _CALL in state and state[_CALL] is current_call.get():
             return operation(self, *args, **kwargs)  # one operation calls another
-        return run(self, Call(name, stack_from(sys._getframe(1)), walks=walks), args, kwargs)
+        return run(self, Call(name, sys._getframe(1), later=later, walks=walks), args, kwargs)
 
     return watched
 

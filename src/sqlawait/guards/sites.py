@@ -35,6 +35,7 @@ _PACKAGE = str(Path(__file__).parents[1]) + os.sep
 _OWN_APPLICATIONS = tuple(
     _PACKAGE + name for name in (f"service{os.sep}", f"bench{os.sep}", f"inspector{os.sep}mistakes.py")
 )
+_SERVING = tuple(_PACKAGE + name for name in (f"fastapi{os.sep}", f"guards{os.sep}middleware.py"))
 _SCRIPTS = sysconfig.get_path("scripts") + os.sep
 _STDLIB = tuple(str(Path(sysconfig.get_path(name))) + os.sep for name in ("stdlib", "platstdlib"))
 _BOUNDARIES = {
@@ -89,6 +90,8 @@ def _kind(filename: str) -> int:
         return _PLUMBING if package in _PLUMBERS else _THIRD_PARTY
     if filename.startswith(("<", _SCRIPTS)):  # a server's own script in .venv/bin
         return _PLUMBING
+    if filename.startswith(_SERVING):
+        return _BOUNDARY
     if filename.startswith(_PACKAGE):
         return _APP if filename.startswith(_OWN_APPLICATIONS) else _PLUMBING
     return _PLUMBING if filename.startswith(_STDLIB) else _APP
@@ -151,16 +154,35 @@ def frames(frame: FrameType | None = None) -> Iterator[FrameType]:
 
 
 class Call:
-    """An operation of an AsyncSession that is under way, and the lines that called it."""
+    """An operation of an AsyncSession that is under way, and the lines that called it.
 
-    __slots__ = ("operation", "stack", "task", "walks")
+    Parameters:
+        operation: its name.
+        caller: the frame that calls it.
+        later: look at the lines when they are asked for, if ever: the caller waits there until the end.
+        walks: the application's own code may run inside of it.
+    """
 
-    def __init__(self, operation: str, stack: Stack, *, walks: bool) -> None:
+    __slots__ = ("_caller", "_stack", "operation", "task", "walks")
+
+    def __init__(self, operation: str, caller: FrameType, *, later: bool, walks: bool) -> None:
         self.operation = operation
-        self.stack = stack
-        self.task: asyncio.Task[Any] | None = None
         self.walks = walks
-        """The application's own code may run inside of it."""
+        self.task: asyncio.Task[Any] | None = None
+        if later:
+            self._caller: FrameType | None = caller
+        else:
+            self._stack = stack_from(caller)
+
+    @property
+    def stack(self) -> Stack:
+        """The application's lines that called it, innermost first."""
+        try:
+            return self._stack
+        except AttributeError:
+            assert self._caller is not None
+            self._stack = stack_from(self._caller)
+            return self._stack
 
 
 current_call: ContextVar[Call | None] = ContextVar("sqlawait_call", default=None)
@@ -187,16 +209,16 @@ def stack_from(start: FrameType) -> Stack:
     while frame is not None and depth < _DEPTH:
         depth += 1
         code = frame.f_code
-        kind = kinds.get(code.co_filename)
-        if kind is None:
+        try:
+            kind = kinds[code.co_filename]
+        except KeyError:
             kind = kind_of(code.co_filename)
         if kind == _APP:
             found.append((code, frame.f_lasti))
             if len(found) == _LINES:
                 break
         elif kind == _BOUNDARY:
-            if found:
-                break
+            break
         elif kind == _THIRD_PARTY and outer is None:
             outer = (code, frame.f_lasti)
         frame = frame.f_back
