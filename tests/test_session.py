@@ -174,6 +174,31 @@ async def test_bulk_insert_reports_a_constraint(db: Database) -> None:
         await session.rollback()
 
 
+async def test_rows_that_are_read_anew_keep_the_relationships_that_were_loaded(db: Database) -> None:
+    """``upsert`` and ``lock`` read the row again; what was loaded of it can still be touched."""
+    async with db.transaction() as session:
+        user = await session.create(User, email="ada@example.com")
+        post = await session.create(Post, user_id=user.id, title="One")
+        await session.refresh(user, ["posts"])
+        await session.refresh(post, ["user"])
+        await session.upsert(User, on="email", email="ada@example.com", name="Ada")
+        assert (user.name, user.posts) == ("Ada", [post])
+        await session.lock(User, [user.id])
+        await session.lock(Post, [post.id])
+        assert (user.posts, post.user) == ([post], user)
+
+
+async def test_what_a_changed_foreign_key_led_to_is_not_kept(db: Database) -> None:
+    """A relationship that was loaded before the key was changed would be the wrong one."""
+    async with db.transaction() as session:
+        ada = await session.create(User, email="ada@example.com")
+        ben = await session.create(User, email="ben@example.com")
+        post = await session.create(Post, user_id=ada.id, title="One")
+        await session.refresh(post, ["user"])
+        await session.upsert(Post, id=post.id, user_id=ben.id, title="One")
+        assert "user" not in post.__dict__
+
+
 async def test_lock_gives_the_rows_in_the_order_asked_for(db: Database) -> None:
     """Rows come back as asked, repeats included; a missing one is NotFound."""
     async with db.transaction() as session:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, deferred, mapped_co
 from sqlalchemy.orm.exc import StaleDataError
 
 from sqlawait import AsyncSession, Database, NotFound, ReadOnly
-from sqlawait.writes import store
+from sqlawait.one_row import store
 
 
 class Base(DeclarativeBase):
