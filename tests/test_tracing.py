@@ -9,11 +9,20 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
-from sqlalchemy import text
+from pydantic import BaseModel
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import DBAPIError
 
+from models import Base, User
 from sqlawait import Database
+from sqlawait.metrics import Metrics
 from sqlawait.tracing import operation_of, trace_statements
+
+
+class UserOut(BaseModel):
+    """What is read of a user."""
+
+    id: int
 
 
 @pytest.fixture
@@ -46,6 +55,32 @@ async def test_a_statement_has_a_span_under_the_current_one(
     assert span.attributes["db.system.name"] == db.dialect
     assert span.attributes["db.operation.name"] == "SELECT"
     assert "a value" not in span.to_json()
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgresql"])
+async def test_a_shaped_read_is_seen_on_its_short_way(
+    name: str, request: pytest.FixtureRequest, provider: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
+    """Traced and timed it goes to the driver itself all the same: no transaction is begun for it."""
+    begun: list[object] = []
+    metrics = Metrics()
+    async with Database(request.getfixturevalue(f"{name}_url")) as db:
+        await db.create_all(Base.metadata)
+        async with db.reader() as session:
+            await session.json_all(User, UserOut)  # the first one looks which server it is
+        trace_statements(db.engine.sync_engine, provider=provider)
+        metrics.time_statements(db.engine.sync_engine)
+        event.listen(db.engine.sync_engine, "begin", begun.append)
+        async with db.reader() as session:
+            await session.json_all(User, UserOut)
+            with pytest.raises(DBAPIError):
+                await session.json_all(select(User).where(text("nothing_here = 1")), UserOut)
+    read, failed = [span for span in exporter.get_finished_spans() if span.name == "SELECT"]
+    assert read.attributes is not None
+    assert "users" in str(read.attributes["db.query.text"])
+    assert (read.status.status_code, failed.status.status_code) == (StatusCode.UNSET, StatusCode.ERROR)
+    assert b'db_statement_duration_seconds_count{operation="SELECT"} 1.0' in metrics.render()
+    assert begun == []
 
 
 async def test_a_failed_statement_is_a_failed_span(

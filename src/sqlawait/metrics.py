@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, event
 
 from sqlawait.events import ConnectionDiscarded, ConnectionWaited, TransactionRetried
 from sqlawait.tracing import operation_of
+from sqlawait.watching import watch
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -83,14 +84,20 @@ class Metrics:
     def time_statements(self, engine: Engine) -> None:
         """Time the statements of an engine, ``db.engine.sync_engine``."""
 
-        @event.listens_for(engine, "before_cursor_execute")
-        def start(connection: Connection, *_: Any) -> None:
+        def start(connection: Connection, _: Any, statement: str, parameters: Any, *__: Any) -> tuple[str, Any]:
             connection.info[_STARTED] = time.perf_counter()
+            return statement, parameters
 
-        @event.listens_for(engine, "after_cursor_execute")
         def end(connection: Connection, cursor: Any, statement: str, *_: Any) -> None:  # noqa: ARG001
             seconds = time.perf_counter() - connection.info[_STARTED]
             self.statements.labels(operation_of(statement)).observe(seconds)
+
+        def direct(_: Engine, sql: str, *__: Any) -> _Timed:
+            return _Timed(self.statements.labels(operation_of(sql)))
+
+        event.listen(engine, "before_cursor_execute", start, retval=True)  # as it is, without a wrapper
+        event.listen(engine, "after_cursor_execute", end)
+        watch(direct, engine=engine, instead_of=[end])
 
     def render(self) -> bytes:
         """The numbers, in Prometheus's text format 0.0.4."""
@@ -99,6 +106,23 @@ class Metrics:
         every_worker = CollectorRegistry()
         MultiProcessCollector(every_worker)  # type: ignore[no-untyped-call] # prometheus_client has not typed it
         return generate_latest(every_worker)
+
+
+class _Timed:
+    """A shaped read's statement, which goes past SQLAlchemy's events."""
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+        self._began = 0.0
+
+    def sent(self) -> None:
+        """It is on its way."""
+        self._began = time.perf_counter()
+
+    def ended(self, rows: int | None, error: BaseException | None) -> None:  # noqa: ARG002
+        """It was answered, or has failed: that is not timed, as with all others."""
+        if error is None:
+            self._histogram.observe(time.perf_counter() - self._began)
 
 
 class CountRequests:
@@ -115,7 +139,7 @@ class CountRequests:
             return
         status = 500
 
-        async def watch(message: Message) -> None:
+        async def seen(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -123,7 +147,7 @@ class CountRequests:
 
         start = time.perf_counter()
         try:
-            await self.app(scope, receive, watch)
+            await self.app(scope, receive, seen)
         finally:
             route = getattr(scope.get("route"), "path", "")
             seconds = time.perf_counter() - start

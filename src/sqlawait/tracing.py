@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider, get_tracer
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext
+
+from sqlawait.watching import watch
 
 _OPERATION = re.compile(
     r"\W*(?:SET STATEMENT .{1,200}? FOR\s+)?(SELECT|WITH|INSERT|UPDATE|DELETE)\b",  # MariaDB puts options first
@@ -29,25 +32,34 @@ def trace_statements(engine: Engine, *, provider: TracerProvider | None = None) 
     tracer = get_tracer("sqlawait", tracer_provider=provider)
     system = {"sqlite": "sqlite", "mysql": "mysql", "mariadb": "mariadb"}.get(engine.dialect.name, "postgresql")
 
-    @event.listens_for(engine, "before_cursor_execute")
-    def start(connection: Connection, cursor: Any, statement: str, *_: Any) -> None:  # noqa: ARG001
+    database = engine.url.database or ""
+
+    def span_of(statement: str) -> Span:
         operation = operation_of(statement)
-        connection.info[_SPAN] = span = tracer.start_span(operation, kind=SpanKind.CLIENT)
+        span = tracer.start_span(operation, kind=SpanKind.CLIENT)
         if span.is_recording():
             span.set_attributes(
                 {
                     "db.system.name": system,
-                    "db.namespace": engine.url.database or "",
+                    "db.namespace": database,
                     "db.operation.name": operation,
                     "db.query.text": statement,
                 }
             )
+        return span
 
-    @event.listens_for(engine, "after_cursor_execute")
+    def start(connection: Connection, _: Any, statement: str, parameters: Any, *__: Any) -> tuple[str, Any]:
+        connection.info[_SPAN] = span_of(statement)
+        return statement, parameters
+
     def end(connection: Connection, *_: Any) -> None:
         span: Span | None = connection.info.pop(_SPAN, None)
         if span is not None:
             span.end()
+
+    event.listen(engine, "before_cursor_execute", start, retval=True)  # as it is, without a wrapper
+    event.listen(engine, "after_cursor_execute", end)
+    watch(lambda _, sql, *__: _Traced(span_of, sql), engine=engine, instead_of=[end])
 
     @event.listens_for(engine, "handle_error")
     def fail(context: ExceptionContext) -> None:
@@ -55,10 +67,36 @@ def trace_statements(engine: Engine, *, provider: TracerProvider | None = None) 
         if context.connection is not None:
             span = context.connection.info.pop(_SPAN, None)
         if span is not None:
-            # the driver's message may hold values; its class does not
-            span.set_attribute("error.type", type(context.original_exception).__name__)
-            span.set_status(StatusCode.ERROR)
-            span.end()
+            _fail(span, context.original_exception)
+
+
+def _fail(span: Span, error: BaseException) -> None:
+    # the driver's message may hold values; its class does not
+    span.set_attribute("error.type", type(error).__name__)
+    span.set_status(StatusCode.ERROR)
+    span.end()
+
+
+class _Traced:
+    """A shaped read's statement, which goes past SQLAlchemy's events."""
+
+    def __init__(self, span_of: Callable[[str], Span], sql: str) -> None:
+        self._span_of = span_of
+        self._sql = sql
+        self._span: Span | None = None
+
+    def sent(self) -> None:
+        """It is on its way."""
+        self._span = self._span_of(self._sql)
+
+    def ended(self, rows: int | None, error: BaseException | None) -> None:  # noqa: ARG002
+        """It was answered, or has failed."""
+        if self._span is None:
+            return
+        if error is None:
+            self._span.end()
+        else:
+            _fail(self._span, getattr(error, "orig", None) or error)
 
 
 def operation_of(statement: str) -> str:

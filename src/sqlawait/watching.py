@@ -1,6 +1,7 @@
 """Who is told of the statements that go to the driver itself, where SQLAlchemy has no event for them.
 
-A watcher is registered once a process. Where there is none, a statement pays for one look at an empty list.
+A watcher is registered once a process, or once an engine. Where there is none, a statement pays for one look at
+an empty list.
 """
 
 from __future__ import annotations
@@ -33,40 +34,49 @@ STATEMENT = "sqlawait_statement"
 """Execution option of a statement that is sent as text: the statement object that it was made of."""
 
 _watchers: list[Watcher] = []
-_covered: set[Any] = set()
+_OWN = "_sqlawait_watchers"
+_COVERED = "_sqlawait_covered"
 
 
-def watch(watcher: Watcher, *, instead_of: Sequence[Callable[..., Any]] = ()) -> None:
+def watch(
+    watcher: Watcher, *, engine: Engine | None = None, instead_of: Sequence[Callable[..., Any]] = ()
+) -> None:
     """Tell ``watcher`` of each statement from now on.
 
     Parameters:
         watcher: must be quick.
+        engine: of this engine's statements only, as long as it lives; else of those of the whole process.
         instead_of: SQLAlchemy listeners of the same hand. They are told of all other statements, so their
             presence is no reason to send a statement the long way.
     """
-    _watchers.append(watcher)
-    _covered.update(instead_of)
+    if engine is None:
+        _watchers.append(watcher)
+    else:  # the dialect is one for all that Engine.execution_options() makes of an engine
+        engine.dialect.__dict__.setdefault(_OWN, []).append(watcher)
+    for listener in instead_of:
+        setattr(listener, _COVERED, True)
 
 
-def unwatch(watcher: Watcher, *, instead_of: Sequence[Callable[..., Any]] = ()) -> None:
-    """Undo :func:`watch`."""
+def unwatch(watcher: Watcher) -> None:
+    """Undo :func:`watch` of the whole process."""
     _watchers.remove(watcher)
-    _covered.difference_update(instead_of)
 
 
 def is_covered(listener: Any) -> bool:
     """Whether a watcher stands for a listener."""
-    return listener in _covered
+    return getattr(listener, _COVERED, False)
 
 
 def began(engine: Engine, sql: str, arguments: Sequence[Any], statement: Any) -> Sequence[Watched]:
     """Tell the watchers of a statement; gives what is to be told of the rest."""
-    if not _watchers:
-        return ()
-    if len(_watchers) == 1:
-        one = _watchers[0](engine, sql, arguments, statement)
-        return () if one is None else (one,)
-    told = [watcher(engine, sql, arguments, statement) for watcher in _watchers]
+    own: Sequence[Watcher] = engine.dialect.__dict__.get(_OWN, ())
+    if not own:
+        if not _watchers:
+            return ()
+        if len(_watchers) == 1:
+            one = _watchers[0](engine, sql, arguments, statement)
+            return () if one is None else (one,)
+    told = [watcher(engine, sql, arguments, statement) for watcher in (*_watchers, *own)]
     return [one for one in told if one is not None]
 
 
