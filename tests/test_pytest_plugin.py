@@ -9,10 +9,11 @@ import pytest
 
 APPLICATION = """
 from fastapi import FastAPI
+from pydantic import BaseModel
 from sqlalchemy import ForeignKey, String, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlawait import Database
-from sqlawait.fastapi import SessionDep, install
+from sqlawait.fastapi import ReaderDep, SessionDep, install
 
 class Base(DeclarativeBase): ...
 
@@ -54,6 +55,13 @@ async def loop(session: SessionDep) -> int:
 async def read(number: int, session: SessionDep) -> str | None:
     user = await session.get(User, number)
     return user.name if user else None
+
+class UserOut(BaseModel):
+    id: int
+
+@app.get("/shaped/{{number}}", response_model=UserOut)
+async def shaped(number: int, session: ReaderDep):
+    return await session.json_one(User, UserOut, id=number)
 
 @app.get("/sleep")
 async def sleep() -> int:
@@ -222,6 +230,15 @@ def test_sync(db, assert_statements):
     with TestClient(app) as http, assert_statements(1):
         http.get("/user/1")
 
+@pytest.mark.real_commits
+def test_shaped(db, assert_statements):
+    with TestClient(app) as http:
+        with assert_statements(1):
+            number = http.post("/users?name=Ada").json()
+        http.get(f"/shaped/{number}")  # the first one looks which server it is
+        with assert_statements(1):
+            assert http.get(f"/shaped/{number}").status_code == 200
+
 @asynchronous
 @pytest.mark.no_lazy_loads
 async def test_lazy(session):
@@ -280,7 +297,7 @@ async def test_good(db, session):
         for number in range(20):
             await http.get(f"/user/{number}")
 """,
-        passed=3,
+        passed=4,
         failed=8,
     )
     for expected in (

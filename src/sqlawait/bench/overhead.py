@@ -1,8 +1,9 @@
 """What the guards cost, measured on this machine: ``make overhead``.
 
-Two processes serve the same application, one of them with every guard logging. They get the same requests in
-turn, round after round, straight into the application: no HTTP server and no client is in the figures, so the
-share in a real server is smaller. What counts is the process's CPU time, the guards' watching thread included.
+Two processes serve the same application with uvicorn, one of them with every guard logging. They get the same
+requests in turn, round after round, from 16 connections. What counts is the serving process's CPU time, with
+the guards' watching thread. ``--in-process`` gives the requests straight to the application: without the
+server's own part in a request, the guards' share of the rest is larger.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import asyncio
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -78,6 +80,11 @@ class Cost:
     def share(self) -> float:
         """The median of the rounds."""
         return statistics.median(self.shares)
+
+    @property
+    def least(self) -> float:
+        """By the quickest rounds without and with guards: the machine's other work disturbed them least."""
+        return min(self.on) / min(self.off) - 1
 
     @property
     def spread(self) -> tuple[float, float]:
@@ -149,8 +156,9 @@ async def _statements(count: int) -> None:
 
 
 def _child(name: str, *, guarded: bool) -> None:
-    """Serve what the parent asks for, a line of JSON at a time; answer with the CPU seconds of each."""
+    """Serve; answer each line of the parent's: with the CPU seconds so far, or with those of work in here."""
     import uvloop
+    from uvicorn import Config, Server
 
     from sqlawait.guards import GuardMiddleware, Guards
 
@@ -158,22 +166,11 @@ def _child(name: str, *, guarded: bool) -> None:
     app = import_module(f"sqlawait.bench.apps.{name}").app
     if guarded:
         app = GuardMiddleware(app, guards)
-    loop = uvloop.new_event_loop()
-    asyncio.set_event_loop(loop)
-    stop = asyncio.Event()
-    started: asyncio.Future[None] = loop.create_future()
-
-    async def receive() -> dict[str, str]:
-        if not started.done():
-            return {"type": "lifespan.startup"}
-        await stop.wait()
-        return {"type": "lifespan.shutdown"}
-
-    async def send(message: Any) -> None:
-        if message["type"] == "lifespan.startup.complete":
-            started.set_result(None)
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = Server(Config(app, loop="uvloop", http="httptools", log_level="warning", access_log=False))
 
     async def work(path: str, count: int) -> None:
+        before = process_time()
         if path:
             await _requests(app, path, count)
         elif guarded:
@@ -181,23 +178,58 @@ def _child(name: str, *, guarded: bool) -> None:
                 await _statements(count)
         else:
             await _statements(count)
-
-    lifespan = loop.create_task(app({"type": "lifespan", "state": {}}, receive, send))
-    loop.run_until_complete(started)
-    for line in sys.stdin:
-        path, count = json.loads(line)
-        before = process_time()
-        loop.run_until_complete(work(path, count))
         print(process_time() - before, flush=True)
-    stop.set()
-    loop.run_until_complete(lifespan)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        jobs: set[asyncio.Task[None]] = set()
+
+        def asked() -> None:
+            line = sys.stdin.readline()
+            if not line:
+                server.should_exit = True
+                loop.remove_reader(sys.stdin)
+            elif line == "\n":
+                print(process_time(), flush=True)
+            else:
+                job = loop.create_task(work(*json.loads(line)))
+                jobs.add(job)
+                job.add_done_callback(jobs.discard)
+
+        loop.add_reader(sys.stdin, asked)
+        print(listening.getsockname()[1], flush=True)
+        await server.serve([listening])
+
+    uvloop.run(main())
 
 
 # -- the parent
 
 
+async def _visit(port: int, path: str, count: int) -> None:
+    """Ask a server for something, from several connections that are kept."""
+    numbers = iter(range(count))
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for number in numbers:
+            asked = path.format(1 + number * 7 % _USERS)
+            writer.write(f"GET {asked} HTTP/1.1\r\nhost: bench\r\naccept: application/json\r\n\r\n".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 200"):
+                raise SystemExit(f"{asked} answered {head[:12].decode()}")
+            _, _, rest = head.lower().partition(b"content-length: ")
+            await reader.readexactly(int(rest.split(b"\r\n", 1)[0]))
+        writer.close()
+        await writer.wait_closed()
+
+    await asyncio.gather(*(client() for _ in range(_CLIENTS)))
+
+
 @contextmanager
-def _process(target: Target, app: str, *, guarded: bool) -> Iterator[Callable[[str, int], float]]:
+def _process(
+    target: Target, app: str, *, guarded: bool, in_process: bool
+) -> Iterator[Callable[[str, int], float]]:
     command = [sys.executable, "-m", "sqlawait.bench.overhead", "--child", app]
     process = subprocess.Popen(  # noqa: S603 # this very module
         [*command, "--guarded"] if guarded else command,
@@ -210,15 +242,25 @@ def _process(target: Target, app: str, *, guarded: bool) -> Iterator[Callable[[s
     assert process.stdout is not None
     stdin, stdout = process.stdin, process.stdout
 
-    def ask(path: str, count: int) -> float:
-        stdin.write(json.dumps([path, count]) + "\n")
+    def answer(line: str) -> float:
+        stdin.write(line + "\n")
         stdin.flush()
-        line = stdout.readline()
+        return _number(stdout.readline())
+
+    def _number(line: str) -> float:
         if not line:
             raise SystemExit(f"the process that served {app} has ended")
-        return float(line) / count * 1e6
+        return float(line)
+
+    def ask(path: str, count: int) -> float:
+        if in_process or not path:
+            return answer(json.dumps([path, count])) / count * 1e6
+        before = answer("")
+        asyncio.run(_visit(port, path, count))
+        return (answer("") - before) / count * 1e6
 
     try:
+        port = int(_number(stdout.readline()))
         yield ask
     finally:
         stdin.close()
@@ -226,11 +268,16 @@ def _process(target: Target, app: str, *, guarded: bool) -> Iterator[Callable[[s
         stdout.close()
 
 
-def measure(target: Target, rows: Sequence[Row], *, rounds: int, count: int) -> list[Cost]:
+def measure(
+    target: Target, rows: Sequence[Row], *, rounds: int, count: int, in_process: bool = False
+) -> list[Cost]:
     """Measure rows, with and without guards in turn; the first of each pair changes with the round."""
     costs: list[Cost] = []
     for name in dict.fromkeys(row.app for row in rows):
-        with _process(target, name, guarded=False) as off, _process(target, name, guarded=True) as on:
+        with (
+            _process(target, name, guarded=False, in_process=in_process) as off,
+            _process(target, name, guarded=True, in_process=in_process) as on,
+        ):
             for row in rows:
                 if row.app != name:
                     continue
@@ -249,7 +296,7 @@ def table(costs: Sequence[Cost], title: str) -> Table:
     """The rows as a table."""
     made = Table(title=title, title_justify="left")
     made.add_column("row", overflow="fold")
-    for column in ("off µs", "added µs", "added", "quartiles"):
+    for column in ("off µs", "added µs", "added", "quartiles", "quickest"):
         made.add_column(column, justify="right", no_wrap=True)
     for cost in costs:
         low, high = cost.spread
@@ -259,6 +306,7 @@ def table(costs: Sequence[Cost], title: str) -> Table:
             f"{cost.added:.1f}",
             f"{cost.share:.1%}",
             f"{low:.1%} to {high:.1%}",
+            f"{cost.least:.1%}",
         )
     return made
 
@@ -275,10 +323,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the table; 0 where the guards keep within their share of each request."""
     parser = argparse.ArgumentParser(prog="python -m sqlawait.bench.overhead", description=__doc__)
     parser.add_argument("--database", default="postgresql", help="postgresql, sqlite, or a server's URL")
-    parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--requests", type=int, default=64, help="requests a round")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--requests", type=int, default=200, help="requests a round")
     parser.add_argument("--only", default="", help="only the rows whose title contains this")
     parser.add_argument("--json", type=Path, help="write every measurement to this file")
+    parser.add_argument("--in-process", action="store_true", help="without an HTTP server")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--guarded", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -287,8 +336,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     rows = [row for row in (*ROWS, STATEMENT) if options.only.lower() in row.title.lower()]
     with prepared(options.database, users=_USERS) as target:
-        costs = measure(target, rows, rounds=options.rounds, count=options.requests)
-        Console().print(table(costs, f"every guard logging, {target.about}: CPU of the application's process"))
+        costs = measure(
+            target, rows, rounds=options.rounds, count=options.requests, in_process=options.in_process
+        )
+        where = "the application alone" if options.in_process else "served by uvicorn"
+        Console().print(table(costs, f"every guard logging, {where}, {target.about}: CPU of the process"))
     if options.json:
         options.json.write_text(json.dumps(as_json(costs), indent=1))
     return 0 if all(cost.share < BAR for cost in costs if cost.row is not STATEMENT) else 1

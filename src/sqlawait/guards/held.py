@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from time import perf_counter
 from typing import Any
+
+from sqlalchemy import Pool
 
 from sqlawait.events import Site
 from sqlawait.guards.scope import Scope, current_task
@@ -19,7 +20,6 @@ class Held:
     """A connection that is out of its pool, from the moment in which it was asked for."""
 
     __slots__ = (
-        "__weakref__",
         "_stack",
         "found",
         "idle_since",
@@ -32,7 +32,7 @@ class Held:
         "waiter",
     )
 
-    def __init__(self, pool: weakref.ref[Any], scope: Scope | None, stack: Stack) -> None:
+    def __init__(self, pool: Pool, scope: Scope | None, stack: Stack) -> None:
         self.pool = pool
         self.scope = scope
         self._stack = stack
@@ -54,12 +54,12 @@ class Held:
     def taken(self) -> None:
         """It has left its pool."""
         _waiting.discard(self)
-        now = perf_counter()
-        if self.scope is not None:
-            self.scope.waited += now - self.since
-            self.scope.held.add(self)
-        self.since = self.idle_since = now
         _held.add(self)
+        scope, asked = self.scope, self.since
+        self.since = self.idle_since = now = perf_counter()
+        if scope is not None:
+            scope.waited += now - asked
+            scope.held.add(self)
 
     def statement_began(self) -> None:
         """It is at work."""

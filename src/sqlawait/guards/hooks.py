@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import weakref
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -28,8 +27,8 @@ from sqlawait.guards import (
     statements,
 )
 from sqlawait.guards.held import HELD, Held
-from sqlawait.guards.scope import Scope, active, current_scope
-from sqlawait.guards.sites import Stack, app_stack
+from sqlawait.guards.scope import Scope, active, current_scope, judges
+from sqlawait.guards.sites import Stack, app_stack, current_call
 
 # -- sessions
 
@@ -40,12 +39,19 @@ def _execute(session: Session, statement: Any, params: Any = None, **options: An
     A listener to ``do_orm_execute`` would be the public way. It makes SQLAlchemy prepare each statement twice,
     a tenth of a small select, so only what is a mistake is sent that way.
     """
-    if active() is None or options.get("_parent_execute_state") is not None or options.get("_add_event"):
+    if (
+        (current_scope() is None and not judges)
+        or options.get("_parent_execute_state") is not None
+        or options.get("_add_event")
+        or getattr(statement, "_propagate_attrs", _NONE).get("compile_state_plugin") != "orm"
+    ):
         return _session_execute(session, statement, params, **options)
-    attributes = getattr(statement, "_propagate_attrs", None)
-    if not attributes or attributes.get("compile_state_plugin") != "orm":
-        return _session_execute(session, statement, params, **options)
-    if not lazy_load.in_async_greenlet() and lazy_load.is_async(session, options.get("bind_arguments")):
+    call = current_call.get()
+    if (
+        (call is None or call.walks)
+        and not lazy_load.in_async_greenlet()
+        and lazy_load.is_async(session, options.get("bind_arguments"))
+    ):
         options["_add_event"] = lazy_load.execute_began
         with lazy_load.told():
             return _session_execute(session, statement, params, **options)
@@ -59,13 +65,21 @@ def _execute(session: Session, statement: Any, params: Any = None, **options: An
     return result
 
 
+_NONE: dict[str, Any] = {}
+
+
 def _loads_for(session: Session, statement: Any, options: dict[str, Any]) -> Stack:
     """The lines on whose behalf a select loads; what else there is to say of it goes to its options."""
-    compile_options = statement._compile_options
+    asked: Any = statement._compile_options
+    if isinstance(asked, type):  # SQLAlchemy's defaults: the application asks for it
+        return app_stack()
+    path = getattr(asked, "_current_path", None)
+    is_root = path is None or path.is_root
+    if is_root and not getattr(asked, "_for_refresh_state", False):
+        return app_stack()
     given = options.get("execution_options")
     load_options = given.get("_sa_orm_load_options") if given else None
-    path = getattr(compile_options, "_current_path", None)
-    if path is not None and not path.is_root:  # it loads a relationship
+    if not is_root:  # it loads a relationship
         parent = getattr(load_options, "_lazy_loaded_from", None)
         if parent is None:
             options["execution_options"] = {**(given or {}), n_plus_one.EAGER: True}
@@ -74,10 +88,8 @@ def _loads_for(session: Session, statement: Any, options: dict[str, Any]) -> Sta
         prop = lazy_load.relationship_in(path)
         options["execution_options"] = {**(given or {}), n_plus_one.LAZY: (prop, stack)}
         return stack
-    if getattr(compile_options, "_for_refresh_state", False):  # of an object that is loaded already
-        state = getattr(load_options, "_refresh_state", None)
-        return loads.stack_of(session, state) if state is not None else ()
-    return app_stack()
+    state = getattr(load_options, "_refresh_state", None)  # of an object that is loaded already
+    return loads.stack_of(session, state) if state is not None else ()
 
 
 def _before_commit(session: Session) -> None:
@@ -102,14 +114,18 @@ def _pending(session: Session, instance: object) -> None:
 
 def _connect(pool: Pool) -> Any:
     """``Pool.connect``, with a clock: no event of SQLAlchemy's comes before the wait for a connection."""
-    guards = active()
-    if guards is None:
+    scope = current_scope()
+    if scope is None and not judges:
         return _pool_connect(pool)
-    if not pool._dialect.is_async:
-        blocked_loop.blocking_call("taking a connection")
-    elif not lazy_load.in_async_greenlet():
-        lazy_load.used_directly("taking a connection")
-    held = Held(weakref.ref(pool), current_scope(), app_stack())
+    call = current_call.get()
+    if call is not None and not call.walks and pool._dialect.is_async:
+        held = Held(pool, scope, call.stack)
+    else:
+        if not pool._dialect.is_async:
+            blocked_loop.blocking_call("taking a connection")
+        elif not lazy_load.in_async_greenlet():
+            lazy_load.used_directly("taking a connection")
+        held = Held(pool, scope, app_stack())
     try:
         fairy = _pool_connect(pool)
     except BaseException:

@@ -71,14 +71,14 @@ def look(loop: asyncio.AbstractEventLoop) -> None:
         if held.found or held.running or held.streaming or held.scope is None or held.task is None:
             continue
         guards = held.scope.guards
-        if not guards.on("leaked-connection") or now - held.idle_since < guards.limits.idle_after:
-            continue
-        if held.task.done() or held.task.get_loop() is not loop:
+        if not guards.on("leaked-connection") or held.task.done() or held.task.get_loop() is not loop:
             continue
         # Pending at two looks in a row: the task waits. Under load a task that is ready may come late as well.
-        waiter = getattr(held.task, "_fut_waiter", None)
-        if waiter is None or waiter.done() or held.waiter is not waiter:
-            held.waiter = waiter
+        waiter, before = getattr(held.task, "_fut_waiter", None), held.waiter
+        held.waiter = waiter
+        if waiter is None or waiter.done() or waiter is not before:
+            continue
+        if now - held.idle_since < guards.limits.idle_after:
             continue
         waits_at = _external_wait(held.task)
         if waits_at is not None:

@@ -22,26 +22,20 @@ _KEPT = 256
 """Selects that a session remembers."""
 
 
-class Load:
-    """A select that a session ran, or several of them from one line."""
-
-    __slots__ = ("after", "before", "stack")
-
-    def __init__(self, before: int, after: int, stack: Stack) -> None:
-        self.before = before
-        self.after = after
-        self.stack = stack
+Load = tuple[int, int, Stack]
+"""A select that a session ran, or several from one line: the numbers before and after it, and the lines."""
 
 
 def remember(session: Session, before: int, stack: Stack) -> None:
     """Note which line ran a select; ``before`` is the number that was the next one then."""
-    loads: deque[Load] | None = session.__dict__.get(_LOADS)
-    if loads is None:
+    try:
+        loads: deque[Load] = session.__dict__[_LOADS]
+    except KeyError:
         loads = session.__dict__[_LOADS] = deque(maxlen=_KEPT)
-    elif loads[-1].stack is stack:  # a loop that loads one by one: the line is the same throughout
-        loads[-1].after = now()
-        return
-    loads.append(Load(before, now(), stack))
+    else:
+        if loads[-1][2] is stack:  # a loop that loads one by one: the line is the same throughout
+            before = loads.pop()[0]
+    loads.append((before, now(), stack))
 
 
 def stack_of(session: Session | None, state: InstanceState[Any]) -> Stack:
@@ -50,9 +44,9 @@ def stack_of(session: Session | None, state: InstanceState[Any]) -> Stack:
     if number is None or session is None:
         return ()
     loads: deque[Load] = session.__dict__.get(_LOADS, deque())
-    for load in reversed(loads):
-        if load.before < number < load.after:
-            return load.stack
+    for before, after, stack in reversed(loads):
+        if before < number < after:
+            return stack
     return ()
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.sql.elements import BinaryExpression, BindParameter
 
 from sqlawait.events import Site
 from sqlawait.guards.scope import Execution, Scope, Tally
-from sqlawait.guards.sites import Stack, app_stack, innermost
+from sqlawait.guards.sites import Stack, innermost
 from sqlawait.watching import STATEMENT
 
 EAGER = "sqlawait_eager"
@@ -27,12 +27,7 @@ LAZY = "sqlawait_lazy"
 _COMPARISONS = {operators.lt, operators.le, operators.gt, operators.ge}
 
 
-def watches(scope: Scope) -> bool:
-    """Whether a scope's statements are counted."""
-    return scope.guards.actions["n-plus-one"] != "off" and not scope.endless
-
-
-def count_execution(scope: Scope, sql: str, parameters: Any, context: Any) -> Execution | None:
+def count_execution(scope: Scope, sql: str, parameters: Any, context: Any, stack: Stack) -> Execution | None:
     """Count one execution in its request, as SQLAlchemy runs it; None where it can be no part of an N+1.
 
     Raises:
@@ -45,8 +40,9 @@ def count_execution(scope: Scope, sql: str, parameters: Any, context: Any) -> Ex
     if EAGER in options:
         return None
     # Nothing of the context is kept: it holds the connection, which may have to be collected.
-    execution = Execution(sql, parameters, app_stack(), statement, options.get(LAZY))
-    count(scope, execution)
+    execution = Execution(sql, parameters, stack, statement, options.get(LAZY))
+    if scope.tallies.setdefault(sql, execution) is not execution:
+        count(scope, execution)
     return execution
 
 
@@ -165,4 +161,4 @@ def _looked_up(statement: Any) -> tuple[str, str] | None:
     return None
 
 
-__all__ = ["EAGER", "LAZY", "count", "count_execution", "describe", "scope_ended", "watches"]
+__all__ = ["EAGER", "LAZY", "count", "count_execution", "describe", "scope_ended"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
@@ -18,6 +19,7 @@ from sqlawait.events import GuardName, Site
 from sqlawait.guards.judge import Judge
 from sqlawait.guards.sites import Stack, innermost
 
+_running_loop = asyncio._get_running_loop
 _numbers = itertools.count(1)
 _process = secrets.token_hex(3)
 
@@ -258,12 +260,21 @@ def scope_of_task(task: asyncio.Task[Any] | None) -> Scope | None:
     return next((scope for scope in reversed(list(_open)) if scope.task is task), None)
 
 
-def current_task() -> asyncio.Task[Any] | None:
-    """The running task, None outside of an event loop."""
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
+if sys.version_info >= (3, 12):
+
+    def current_task() -> asyncio.Task[Any] | None:
+        """The running task, None outside of an event loop."""
+        try:
+            return asyncio.current_task()
+        except RuntimeError:
+            return None
+
+else:
+    _tasks: dict[Any, asyncio.Task[Any]] = vars(asyncio.tasks)["_current_tasks"]
+
+    def current_task() -> asyncio.Task[Any] | None:
+        """The running task, None outside of an event loop."""
+        return _tasks.get(_running_loop())
 
 
 __all__ = [

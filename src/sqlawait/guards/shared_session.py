@@ -7,7 +7,6 @@ allowed: only an operation that starts while another task's has not ended is a f
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from functools import wraps
@@ -16,7 +15,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sqlawait.events import Site
-from sqlawait.guards.scope import active_for
+from sqlawait.guards.scope import active_for, current_task
 from sqlawait.guards.sites import Call, current_call, innermost, is_app, site_of, suspended_frames
 
 OPERATIONS = (
@@ -39,6 +38,8 @@ OPERATIONS = (
 )
 _CALL = "_sqlawait_call"
 _FOUND = "_sqlawait_shared"
+
+_END = AsyncSession.__aexit__.__code__
 
 _originals: dict[str, Any] = {}
 
@@ -65,15 +66,14 @@ def _watched(name: str, operation: Callable[..., Coroutine[Any, Any, Any]]) -> C
 
     async def run(session: AsyncSession, call: Call, args: Any, kwargs: Any) -> Any:
         state = session.__dict__
-        call.task = asyncio.current_task()
-        if _CALL in state:
-            other: Call = state[_CALL]
+        call.task = current_task()
+        other: Call = state.setdefault(_CALL, call)
+        if other is not call:
             if other.task is not call.task and _FOUND not in state:
                 # one finding a session: what follows, its close above all, must go through
                 state[_FOUND] = True
                 _report(other, call)
             return await operation(session, *args, **kwargs)
-        state[_CALL] = call
         outer = current_call.get()
         current_call.set(call)
         try:
@@ -86,10 +86,13 @@ def _watched(name: str, operation: Callable[..., Coroutine[Any, Any, Any]]) -> C
     def watched(self: AsyncSession, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         # Not itself async: its caller's frame is the line that made the call, which in
         # gather(session.execute(a), session.execute(b)) is on no stack once the tasks run.
-        state = self.__dict__
-        if _CALL in state and state[_CALL] is current_call.get():
+        state, caller = self.__dict__, sys._getframe(1)
+        if _CALL not in state:
+            if later and caller.f_code is _END:  # of "async with", and nobody else is at work
+                return operation(self, *args, **kwargs)
+        elif state[_CALL] is current_call.get():
             return operation(self, *args, **kwargs)  # one operation calls another
-        return run(self, Call(name, sys._getframe(1), later=later, walks=walks), args, kwargs)
+        return run(self, Call(name, caller, later=later, walks=walks), args, kwargs)
 
     return watched
 

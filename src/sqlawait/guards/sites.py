@@ -204,27 +204,29 @@ def stack_from(start: FrameType) -> Stack:
     found: list[Line] = []
     outer: Line | None = None
     here: Any = None
-    depth, kinds = 0, _kinds
-    frame: FrameType | None = start
-    while frame is not None and depth < _DEPTH:
-        depth += 1
+    kinds = _kinds
+    frame: Any = start
+    for _ in range(_DEPTH):
         code = frame.f_code
         try:
             kind = kinds[code.co_filename]
         except KeyError:
             kind = kind_of(code.co_filename)
-        if kind == _APP:
-            found.append((code, frame.f_lasti))
-            if len(found) == _LINES:
+        if kind != _PLUMBING:
+            if kind == _BOUNDARY:
                 break
-        elif kind == _BOUNDARY:
-            break
-        elif kind == _THIRD_PARTY and outer is None:
-            outer = (code, frame.f_lasti)
+            if kind == _APP:
+                found.append((code, frame.f_lasti))
+                if len(found) == _LINES:
+                    break
+            elif outer is None:
+                outer = (code, frame.f_lasti)
         frame = frame.f_back
         if frame is None:
             here = (here or greenlet.getcurrent()).parent
             frame = here.gr_frame if here is not None else None
+            if frame is None:
+                break
     return tuple(found) or ((outer,) if outer else ())
 
 

@@ -6,7 +6,6 @@ themselves, so the methods behind the events are wrapped instead. They are priva
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from time import perf_counter
@@ -101,25 +100,25 @@ def _single(connection: Connection, dialect: Any, context: Any, statement: Any, 
 
     The usual one, in a request, from an AsyncSession, and nobody wants to know its time, is dealt with here.
     """
-    scope, call = current_scope(), current_call.get()
+    scope, call, proxy = current_scope(), current_call.get(), connection._dbapi_connection
     if (
         scope is None
         or call is None
         or call.walks
         or scope.timed
-        or not dialect.is_async
         or scope.guards.observers
-        or isinstance(connection._dbapi_connection, _AdhocProxiedConnection)
+        or not dialect.is_async
+        or isinstance(proxy, _AdhocProxiedConnection)
     ):
         return _any_single(connection, dialect, context, statement, parameters)
-    if n_plus_one.watches(scope):
+    if not scope.endless and scope.guards.counts:
         try:
-            n_plus_one.count_execution(scope, context.statement, context.parameters[0], context)
+            n_plus_one.count_execution(scope, context.statement, context.parameters[0], context, call.stack)
         except GuardError:
             connection._safe_close_cursor(context.cursor)
             raise
     scope.statements += 1
-    held: Held | None = connection._dbapi_connection.info.get(HELD)  # type: ignore[union-attr] # it has a cursor
+    held: Held | None = proxy.info.get(HELD)  # type: ignore[union-attr] # it has a cursor
     if held is None:
         return _connection_single(connection, dialect, context, statement, parameters)
     held.running += 1
@@ -197,6 +196,10 @@ def _batches(  # noqa: PLR0917 # as it is called
 _BATCH = "_sqlawait_batch"
 
 
+def _counts(scope: Scope) -> bool:
+    return scope.guards.counts and not scope.endless
+
+
 def _is_setting_up(connection: Connection) -> bool:
     """Whether SQLAlchemy asks a new engine's first connection what server it has met."""
     return isinstance(connection._dbapi_connection, _AdhocProxiedConnection)
@@ -220,8 +223,8 @@ def _begin(
         scope = current_scope()
         execution: Execution | None = None
         if scope is not None:
-            if many is None and context is not None and n_plus_one.watches(scope):
-                execution = n_plus_one.count_execution(scope, sql, parameters, context)
+            if many is None and context is not None and _counts(scope):
+                execution = n_plus_one.count_execution(scope, sql, parameters, context, app_stack())
             scope.statements += 1
     except GuardError:
         if context is not None and context.cursor is not None:
@@ -273,7 +276,7 @@ def _direct(engine: Engine, sql: str, arguments: Sequence[Any], statement: Any) 
     scope = current_scope()
     execution: Execution | None = None
     if scope is not None:
-        if n_plus_one.watches(scope):
+        if _counts(scope):
             execution = Execution(sql, arguments, app_stack(), statement)
             n_plus_one.count(scope, execution)
         scope.statements += 1
@@ -281,7 +284,7 @@ def _direct(engine: Engine, sql: str, arguments: Sequence[Any], statement: Any) 
         return None
     if execution is None:
         execution = Execution(sql, arguments, app_stack(), statement)
-    held = Held(weakref.ref(engine.pool), scope, execution.stack)
+    held = Held(engine.pool, scope, execution.stack)
     return _Timed(guards, scope, engine, execution, held=held)
 
 

@@ -189,7 +189,7 @@ def _holders(entries: Sequence[Held], pool: Any) -> list[HolderOut]:
             ms=round((now - entry.since) * 1000, 1),
         )
         for entry in sorted(entries, key=lambda entry: entry.since)
-        if entry.pool() is pool
+        if entry.pool is pool
     ]
 
 

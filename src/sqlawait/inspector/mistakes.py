@@ -161,7 +161,7 @@ async def held_connection(request: Request) -> int:
     """A connection is held while the request waits for something else."""
     async with _desk(request).db.session(read_only=True) as session:
         count = await session.count(Author)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(2)
         return count
 
 
