@@ -378,6 +378,17 @@ def test_what_stands_in_the_place_of_fastapis_functions_is_called(monkeypatch: p
     assert seen == ["/simple/1"]
 
 
+@pytest.mark.parametrize("name", ["_extract_endpoint_context", "request_response"])
+def test_a_fastapi_that_is_built_otherwise_answers_its_own_way(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What a coming version has not got costs the shortcut, not the start of the application."""
+    app = make_app()
+    monkeypatch.delattr(routing, name)
+    take_shortcuts(app.routes)
+    assert not any(isinstance(getattr(route, "app", None), Shortcut) for route in app.routes)
+
+
 def test_a_client_that_has_gone_is_answered_alike() -> None:
     """Who leaves in the middle of the body is a bad request, as without shortcut."""
 

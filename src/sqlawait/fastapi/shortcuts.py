@@ -56,12 +56,12 @@ def take_shortcuts(routes: Iterable[Any]) -> None:
     Parameters:
         routes: all those of an application: ``app.routes``.
     """
-    if not all(_is_fastapis(getattr(routing, name)) for name in _PASSED_OVER):
+    if not all(_is_fastapis(getattr(routing, name, None)) for name in _PASSED_OVER):
         return  # somebody, such as a tracer, has put another in its place and wants to be called
     for route in _flat(routes):
         try:
             route.app = Shortcut(route)
-        except _NoShortcut:
+        except (_NoShortcut, AttributeError, TypeError):  # the last two: a FastAPI that is built otherwise
             continue
 
 
