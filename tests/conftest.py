@@ -26,7 +26,6 @@ BACKENDS = ("sqlite", "postgresql", "mysql")
 
 
 UNSETTLED = {
-    "tests/convert/test_apps.py::test_slice": "a slice of one route changes nothing",
     "tests/commands/test_serve.py::test_workers_share_keys": "failed in whole runs, passes alone",
     "tests/promises/test_chaos.py": "two of its cases failed in a whole run; cause not known",
     "tests/promises/test_memory.py": "one case failed in a whole run; cause not known",

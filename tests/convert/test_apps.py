@@ -21,7 +21,6 @@ import pytest
 
 from sqlawait.analysis.project import Project
 from sqlawait.convert.conversion import Conversion, Options, Phase, Result
-from sqlawait.convert.slices import selection
 from sqlawait.convert.verify import new_findings
 from sqlawait.embedded import EmbeddedPostgres
 
@@ -86,8 +85,8 @@ def packages(converted: dict[str, Converted], tmp_path_factory: pytest.TempPathF
         for phase in SYNC_PHASES:
             package(folder / f"{phase}_{name}", replace(app, result=app.conversion.run(phase)).after, name)
         if name in SLICES:
-            options = Options(selected=selection(app.project, [SLICES[name]]))
-            package(folder / f"slice_{name}", convert(app.folder, options).after, name)
+            part = convert(app.folder, Options(only=[SLICES[name]]))
+            package(folder / f"slice_{name}", part.after, name)
     return folder
 
 

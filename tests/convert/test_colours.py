@@ -102,7 +102,7 @@ def test_slice(convert: Callable[..., Result], tmp_path: Path) -> None:
     """A slice converts what it reaches; the rest goes on with the sync session beside it."""
     other = ROUTES.replace("read_count", "read_other").replace('"/count"', '"/other"')
     files = {"database.py": DATABASE, "crud.py": CRUD, "routes.py": ROUTES, "other.py": other}
-    result = convert(files, Options(selected=lambda function: function.name == "read_count"))
+    result = convert(files, Options(only=["/count"]))
     assert "async def read_count(" in after(result, tmp_path, "routes.py")
     assert "\ndef read_other(db: Session = Depends(get_db_sync)):" in after(result, tmp_path, "other.py")
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from sqlawait.analysis.declarations import Function, Module, last_name
+from sqlawait.analysis.declarations import Class, Function, Module, last_name
 from sqlawait.analysis.types import members
 
 from .facts import Facts
@@ -136,12 +136,13 @@ class Painter:
         colours = self._units()
         self._callers(colours)
         colours.touching = self._touching(colours)
+        self.holders = self._holders()
         asynchronous, synchronous = self._roots(colours)
-        colours.converted = self._reach(asynchronous, colours)
+        colours.converted = self._reach(asynchronous, colours, whole=True)
         colours.stuck = self._stuck(colours)
         if colours.stuck:
             synchronous |= colours.stuck
-            colours.converted = self._reach(asynchronous, colours, without=colours.stuck)
+            colours.converted = self._reach(asynchronous, colours, without=colours.stuck, whole=True)
         if self.selected is not None:
             rest = colours.touching - colours.converted
             synchronous |= {each for each in rest if not each.is_async and not self._left_out(each.module)}
@@ -207,6 +208,37 @@ class Painter:
                     found.add(each)
                     pending.append(each)
         return found
+
+    def _holders(self) -> set[Class]:
+        """Classes whose objects hold a session, or an object that does."""
+        found: set[Class] = set()
+        classes = [each for each in self.project.classes if not self.facts.inference.models.is_model(each)]
+        before = -1
+        while len(found) != before:
+            before = len(found)
+            found |= {each for each in classes if each not in found and self._holds(each, found)}
+        return found
+
+    def _holds(self, cls: Class, holders: set[Class]) -> bool:
+        for base, _ in self.facts.inference.bases(cls):
+            for bindings in () if base.module.stub else base.assigned.values():
+                for value in [each.value for each in bindings if each.value is not None]:
+                    if self.facts.is_session(value):
+                        return True
+                    if any(
+                        each.kind == "instance" and each.decl in holders
+                        for each in members(self.facts.type_of(value))
+                    ):
+                        return True
+        return False
+
+    def _beside(self, function: Function) -> Iterator[Function]:
+        """The other methods of an object that holds an async session: none of them can use it as a sync one."""
+        if function.cls is not None and function.cls in self.holders and function.name != "__init__":
+            for base, _ in self.facts.inference.bases(function.cls):
+                for method in () if base.module.stub else base.methods.values():
+                    if not self.cannot_await(method) and not self.is_barrier(method):
+                        yield method
 
     def _provides(self, function: Function) -> bool:
         """Whether a function hands out a session, an engine or a query, or is annotated to take one."""
@@ -385,8 +417,14 @@ class Painter:
         )
 
     def _reach(
-        self, roots: Iterable[Function], colours: Colours, *, without: Container[Function] = ()
+        self,
+        roots: Iterable[Function],
+        colours: Colours,
+        *,
+        without: Container[Function] = (),
+        whole: bool = False,
     ) -> set[Function]:
+        """What the roots come to; ``whole``: with the other methods of the objects that hold a session."""
         found: set[Function] = set()
         pending = [each for each in roots if each in colours.touching]
         while pending:
@@ -398,6 +436,8 @@ class Painter:
             near = list(unit.uses.runs)
             near += list(self.family[function])
             near += [each for each in colours.units if each.outer is function]
+            if whole:
+                near += list(self._beside(function))
             if function.cls is not None and "__init__" in function.cls.methods:
                 near.append(function.cls.methods["__init__"])
             near += [
@@ -435,12 +475,17 @@ class Painter:
             each for each in colours.converted if each in colours.awaited or colours.units[each].uses.waits
         }
         found |= {each for each in colours.converted if self._makes(each)}
+        users: dict[Function, set[Function]] = defaultdict(set)
+        for each in colours.converted:
+            for dependency in self.injection.dependencies(each):
+                for provider in self.injection.providers(dependency):
+                    users[provider].add(each)
         pending = list(found)
         while pending:
             function = pending.pop()
-            for unit in self.called[function]:
-                caller = unit.function
-                if caller is not None and caller in colours.converted and caller not in found:
+            callers = {unit.function for unit in self.called[function] if unit.function is not None}
+            for caller in (callers | users[function]) & colours.converted:
+                if caller not in found:
                     found.add(caller)
                     pending.append(caller)
         return {each for each in found if not self.cannot_await(each)}

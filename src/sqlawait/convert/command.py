@@ -16,7 +16,6 @@ from .page import as_html
 from .phases import commit_phases
 from .report import as_json, as_text, unified
 from .requirements import update_requirements
-from .slices import selection
 from .tracing.run import trace_suite
 from .tracing.table import as_table
 from .tracing.trace import Trace
@@ -56,9 +55,7 @@ def convert(request: Request, say: Callable[[str], None], progress: Progress | N
     project = Project.load([root], progress=progress)
     drivers = Drivers(postgresql=request.driver) if request.driver else Drivers()
     trace = _trace(request.trace, root, say) if request.trace else None
-    options = Options(
-        tests=request.tests, drivers=drivers, selected=selection(project, request.only), trace=trace
-    )
+    options = Options(tests=request.tests, drivers=drivers, only=request.only, trace=trace)
     conversion = Conversion(project, options, root=root, progress=progress)
     result = conversion.run()
     result.notes += [f"{broken.path}: {broken.reason}; it was left as it is" for broken in project.broken]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -43,6 +43,7 @@ from .rewrites.pagination import rewrite_pagination
 from .rewrites.query import rewrite_query
 from .rewrites.schema import rewrite_schema
 from .rewrites.suite import NAME, Suite, bridge_source, import_of_bridge, place_bridge
+from .slices import selection
 from .tracing.trace import Trace
 from .unbound import find_unbound, hand_session, take_session
 from .waits import TO_THREAD, Wait
@@ -60,7 +61,8 @@ class Options:
 
     tests: bool = False
     drivers: Drivers = field(default_factory=Drivers)
-    selected: Callable[[Function], bool] | None = None
+    only: Sequence[str] = ()
+    """The routes, modules, functions or folders of a slice; without any, all of the code base."""
     trace: Trace | None = None
     """What a run of the suite loaded on access."""
 
@@ -107,7 +109,10 @@ def is_test(module: Module) -> bool:
 
 
 class Conversion:
-    """Converts one code base."""
+    """Converts one code base.
+
+    Raises :class:`~sqlawait.convert.apply.Refused` for a slice that the code base does not have.
+    """
 
     def __init__(
         self, project: Project, options: Options, *, root: Path | None = None, progress: Progress | None = None
@@ -117,7 +122,8 @@ class Conversion:
         self.progress = progress
         self.options = options
         self.facts = Facts(project, Inference(project))
-        self.painter = Painter(self.facts, is_test=is_test, convert_tests=False, selected=options.selected)
+        selected = selection(self.facts.inference, options.only)
+        self.painter = Painter(self.facts, is_test=is_test, convert_tests=False, selected=selected)
         self.colours: Colours = self.painter.paint()
         self.skipped = {m for m in project.modules.values() if is_test(m)}
         self.unbound = find_unbound(self.facts, self.colours)

@@ -6,7 +6,7 @@ import ast
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from sqlawait.analysis.declarations import Binding, Function, Module
+from sqlawait.analysis.declarations import Binding, Function, Module, last_name
 
 from .colours import Colours
 from .facts import Facts
@@ -15,7 +15,7 @@ from .kinds import kind_of
 
 @dataclass(eq=False)
 class Resource:
-    """An engine, a session factory or a session that is made at the top of a module."""
+    """An engine, a session factory, a session or a name for a dependency, made at the top of a module."""
 
     binding: Binding
     module: Module
@@ -49,14 +49,25 @@ def find_resources(facts: Facts, colours: Colours, skip: set[Module]) -> dict[Bi
         for bindings in module.scope.bindings.values():
             for binding in bindings:
                 value = binding.value
-                if binding.kind in ("assign", "annotated") and isinstance(value, ast.Call) and not binding.path:
-                    kind = kind_of(value, facts)
-                    if kind:
-                        found[binding] = Resource(binding, module, kind, value)
+                if binding.kind not in ("assign", "annotated") or value is None or binding.path:
+                    continue
+                kind = kind_of(value, facts) if isinstance(value, ast.Call) else ""
+                if _names_twin(value, facts, colours):
+                    kind = "dependency"
+                if kind:
+                    found[binding] = Resource(binding, module, kind, value)
     _aliases_of(facts, found, skip)
     _uses(facts, found, skip)
     _kinds(facts, colours, found)
     return found
+
+
+def _names_twin(value: ast.expr, facts: Facts, colours: Colours) -> bool:
+    """Whether it is ``Annotated[Session, Depends(get_db)]`` with a dependency that is needed in both kinds."""
+    if not isinstance(value, ast.Subscript) or last_name(value.value) != "Annotated":
+        return False
+    named = [node for node in ast.walk(value.slice) if isinstance(node, ast.Name | ast.Attribute)]
+    return any(facts.type_of(node).decl in colours.twins for node in named)
 
 
 def _aliases_of(facts: Facts, found: dict[Binding, Resource], skip: set[Module]) -> None:
@@ -94,10 +105,21 @@ def _uses(facts: Facts, found: dict[Binding, Resource], skip: set[Module]) -> No
                 continue
             for definition in facts.inference.names.definitions(node):
                 if isinstance(definition, Binding) and definition in found:
-                    function = facts.project.function_of(node)
+                    function = _annotated(node, facts) or facts.project.function_of(node)
                     while function is not None and isinstance(function.node, ast.Lambda):
                         function = function.outer
                     found[definition].uses.append((node, function))
+
+
+def _annotated(node: ast.expr, facts: Facts) -> Function | None:
+    """The function that a name in an annotation of a parameter belongs to."""
+    inside = False
+    for parent in facts.project.ancestors(node):
+        if isinstance(parent, ast.stmt):
+            within = isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef) and inside
+            return facts.project.collected.functions.get(parent) if within else None
+        inside = isinstance(parent, ast.arguments)
+    return None
 
 
 def _aliases(module: Module, by_name: dict[str, list[Resource]]) -> list[str]:

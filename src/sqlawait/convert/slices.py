@@ -9,19 +9,17 @@ from pathlib import Path
 
 from sqlawait.analysis.declarations import Binding, Function
 from sqlawait.analysis.inference import Inference
-from sqlawait.analysis.project import Project
 
 from .apply import Refused
 
 
-def selection(project: Project, only: Sequence[str]) -> Callable[[Function], bool] | None:
+def selection(inference: Inference, only: Sequence[str]) -> Callable[[Function], bool] | None:
     """Whether a function is part of the slice; None without one.
 
     Raises :class:`~sqlawait.convert.apply.Refused` for a name that means nothing in the code base.
     """
     if not only:
         return None
-    inference = Inference(project)
     paths = {function: set(_paths(function, inference)) for function in inference.injection.routes}
 
     def named(function: Function, name: str) -> bool:
@@ -37,7 +35,7 @@ def selection(project: Project, only: Sequence[str]) -> Callable[[Function], boo
         return Path(name).exists() and module.path.is_relative_to(Path(name).resolve())
 
     for each in only:
-        if not any(named(function, each) for function in project.functions):
+        if not any(named(function, each) for function in inference.project.functions):
             raise Refused(f"--only {each} is no route, module, function or folder of this code base")
     return lambda function: any(named(function, each) for each in only)
 
