@@ -13,6 +13,7 @@ from types import FrameType, GeneratorType
 from typing import Self
 
 import pytest
+import uvloop
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
@@ -301,3 +302,24 @@ async def test_silent_below_the_threshold() -> None:
     for _ in range(3):
         hands.block((line_of_the_application(), None), seconds=0.09)
     assert hands.findings == []
+
+
+def test_uvloop_that_waits_is_at_rest() -> None:
+    """It waits in no Python code of its own: a late beat is then no block of the line that runs the loop."""
+
+    async def main() -> tuple[bool, bool]:
+        thread = threading.get_ident()
+        monitor = blocked_loop.Monitor(asyncio.get_running_loop(), Guards())
+
+        def rests() -> bool:
+            return monitor.rests(sys._current_frames()[thread])
+
+        def comes_to_rest() -> bool:
+            deadline = time.monotonic() + 5
+            while not (at_rest := rests()) and time.monotonic() < deadline:
+                pass  # it still starts this thread
+            return at_rest
+
+        return await asyncio.to_thread(comes_to_rest), rests()
+
+    assert uvloop.run(main()) == (True, False)

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from sqlawait.events import Site
@@ -115,6 +115,7 @@ class Monitor:
         self._collected = 0.0
         self._collecting_since = 0.0
         self._handle: asyncio.TimerHandle | None = None
+        self._runner = _runner()
         self._thread = threading.Thread(target=self._watch, name="sqlawait-loop-watch", daemon=True)
         self.lags: deque[float] = deque(maxlen=_LAGS)
         """Seconds by which the loop came late to its beats, the newest last."""
@@ -168,6 +169,10 @@ class Monitor:
     def is_late(self) -> bool:
         """Whether the beat is so late that it is time to look."""
         return self._clock() - self._beat_at >= self._patience
+
+    def rests(self, frame: FrameType) -> bool:
+        """Whether the loop waits for events: that is no block."""
+        return frame.f_code is self._runner or _idle(frame)
 
     def see(self, frame: FrameType, task: asyncio.Task[Any] | None) -> None:
         """Note who is at work while the beat is late."""
@@ -238,7 +243,7 @@ class Monitor:
                 self._beat_at = now  # paused between two runs of the loop: nothing is blocked
                 continue
             frame = sys._current_frames().get(self._thread_id)
-            if frame is None or _idle(frame) or _importing(frame):
+            if frame is None or self.rests(frame) or _importing(frame):
                 continue
             beats = self._beats
             if beats != late:
@@ -348,6 +353,19 @@ def _outermost(frame: FrameType) -> FrameType:
     while frame.f_back is not None and not frame.f_back.f_code.co_filename.endswith("events.py"):
         frame = frame.f_back
     return frame
+
+
+def _runner() -> CodeType | None:
+    """What runs the loop, where that has no Python code of its own, as uvloop: it rests in that very frame."""
+    task = asyncio.current_task()
+    outermost = getattr(task.get_coro(), "cr_frame", None) if task is not None else None
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame is not outermost:
+        frame = frame.f_back
+    if frame is None or frame.f_back is None or frame.f_back.f_code.co_filename.endswith("events.py"):
+        return None
+    code: CodeType = frame.f_back.f_code
+    return code
 
 
 def _idle(frame: FrameType) -> bool:
