@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
-from tests.models import Counter, User
+from tests.models import Base, Counter, User
 
-from sqlawait import Database
+from sqlawait import Database, Timeouts
 from sqlawait.sandbox import sandbox
 
 
@@ -86,6 +86,19 @@ async def test_an_open_session_of_the_test_holds_nobody_up(db: Database) -> None
         assert await session.count(User) == 5
         await session.rollback()
         assert await count(db) == 0
+
+
+async def test_nobody_waits_for_the_turn_to_write(sqlite_url: str) -> None:
+    """Outside, SQLite's writers stand in line until a connection is back; here they all have the same one."""
+    async with Database(sqlite_url, timeouts=Timeouts(lock=60)) as db:
+        await db.create_all(Base.metadata)
+        async with sandbox(db), asyncio.timeout(30):
+            for number in range(2):
+                async with db.transaction() as session:
+                    await session.create(User, email=f"{number}@example.com")
+                    async with db.transaction() as within:
+                        await within.create(User, email=f"within{number}@example.com")
+            assert await count(db) == 4
 
 
 async def test_blocking_code_on_the_bridge_is_inside_too(db: Database) -> None:

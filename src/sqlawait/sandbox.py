@@ -25,6 +25,7 @@ from sqlalchemy.pool import Pool, PoolProxiedConnection
 from sqlalchemy.pool.base import _ConnectionFairy, _ConnectionRecord
 from sqlalchemy.util import await_only, greenlet_spawn
 
+from sqlawait.backends.sqlite_writers import TURN
 from sqlawait.database import Database
 from sqlawait.exceptions import ConfigurationError
 from sqlawait.pool import FairPool, Lease
@@ -155,7 +156,8 @@ class SandboxPool(FairPool):
             listener(connection, record)
         if not self._begins_by_itself:
             _execute(connection, "BEGIN")
-        self._connection, self._info = connection, dict(record.info)
+        # its one transaction never ends: none that is begun within has to wait for a turn to write
+        self._connection, self._info = connection, {**record.info, TURN: True}
 
     def _do_return_conn(self, record: Any) -> None:
         record.dbapi_connection = None

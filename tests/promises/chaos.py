@@ -21,7 +21,7 @@ from promises.bank import Bank
 from promises.effort import LONG, SECONDS
 from sqlawait import AsyncSession
 
-_COMMIT = re.compile(rb"(?<!AUTO)COMMIT")
+_COMMIT = re.compile(rb"(?<!AUTO)COMMIT(?!TED)")
 
 Fault = Callable[[Random], Awaitable[None]]
 

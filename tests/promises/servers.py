@@ -211,10 +211,14 @@ class Workers:
                 worker.kill()
         await asyncio.to_thread(psutil.wait_procs, workers, 10)
 
-    def rss(self) -> int:
-        """Bytes of memory that the process has which was started: with one worker, the one that serves."""
+    def peak(self) -> int:
+        """Bytes of memory that the started process has had at most: with one worker, the one that serves."""
         assert self._process is not None
-        return int(psutil.Process(self._process.pid).memory_info().rss)
+        try:
+            status = Path(f"/proc/{self._process.pid}/status").read_text()
+        except FileNotFoundError:  # no Linux: what it has now
+            return int(psutil.Process(self._process.pid).memory_info().rss)
+        return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM:"))
 
     def kill(self, random: Random) -> bool:
         """kill -9 a worker, wherever it is; False where none is there to be killed."""

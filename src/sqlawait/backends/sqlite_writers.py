@@ -13,7 +13,8 @@ from typing import Any
 if sys.platform != "win32":  # there, processes wait for each other in SQLite's way
     import fcntl
 
-_TURN = "sqlawait_turn"
+TURN = "sqlawait_turn"
+"""True in the ``info`` of a connection whose turn it is."""
 
 _LOOK = 0.001
 """Seconds between two looks at another process's lock: a call into the kernel of about a microsecond."""
@@ -44,14 +45,14 @@ class WritersTurn:
 
     async def take(self, info: dict[Any, Any]) -> None:
         """Wait for the turn and note it in the connection's ``info``."""
-        if info.get(_TURN):
+        if info.get(TURN):
             return
         self._waiting += 1
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._seconds):
                     await self._lock.acquire()
-                    info[_TURN] = True
+                    info[TURN] = True
                     await self._processes.enter()
         finally:
             self._waiting -= 1
@@ -60,7 +61,7 @@ class WritersTurn:
 
     def give(self, info: dict[Any, Any]) -> None:
         """Pass the turn on, if this connection has it."""
-        if info.pop(_TURN, False):
+        if info.pop(TURN, False):
             if not self._waiting or self._processes.held_for() > _TURN_LASTS:
                 self._processes.leave()
             self._lock.release()
@@ -135,4 +136,4 @@ class _Turnstile:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, byte)
 
 
-__all__ = ["WritersTurn"]
+__all__ = ["TURN", "WritersTurn"]
