@@ -311,7 +311,7 @@ def test_a_target_that_is_not_empty_is_refused(
 
 @pytest.mark.parametrize(
     ("database", "rows", "restart"),
-    [("postgresql", 100_000, False), ("postgresql", 20_000, True), ("mysql", 20_000, False)],
+    [("postgresql", 20_000, False), ("postgresql", 20_000, True), ("mysql", 20_000, False)],
 )
 def test_a_copy_that_was_killed_goes_on(
     database: str,

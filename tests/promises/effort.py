@@ -7,8 +7,10 @@ how long; ``PROMISES_REPORT`` names a file that gets a line of JSON for each cam
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 SECONDS = float(os.environ.get("PROMISES_SECONDS", "2"))
 SEEDS = [int(seed) for seed in os.environ.get("PROMISES_SEEDS", "1").split(",")]
@@ -18,21 +20,30 @@ REQUESTS = int(os.environ.get("PROMISES_REQUESTS", "3000"))
 ROWS = int(os.environ.get("PROMISES_ROWS", "20000"))
 LONG = "PROMISES_SECONDS" in os.environ
 
+_TICK = 0.01
 
-async def in_one_of_three(attempt: Callable[[], Awaitable[str | None]]) -> None:
-    """Hold a bound of time, or of luck within a time, in at least one of three tries.
 
-    What else runs on the machine can make one try late, but hardly three in a row; what the code itself waits
-    for, it waits for each time.
+class Lateness:
+    """How late the event loop was, on a machine that has other things to do."""
 
-    Parameters:
-        attempt: gives what is wrong, or None.
-    """
-    found = []
-    for _ in range(3):
-        wrong = await attempt()
-        if wrong is None:
-            print(f"tries that were late: {found}")
-            return
-        found.append(wrong)
-    raise AssertionError("; ".join(found))
+    def __init__(self) -> None:
+        self.worst = 0.0
+        """Seconds."""
+
+    async def watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _TICK
+            await asyncio.sleep(_TICK)
+            self.worst = max(self.worst, loop.time() - due)
+
+
+@asynccontextmanager
+async def lateness() -> AsyncIterator[Lateness]:
+    """Watch the event loop: by its lateness a bound of time is longer than what the code may wait."""
+    late = Lateness()
+    watching = asyncio.create_task(late.watch())
+    try:
+        yield late
+    finally:
+        watching.cancel()
