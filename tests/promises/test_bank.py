@@ -9,11 +9,8 @@ import pytest
 from fastapi import FastAPI
 
 from promises.bank import Bank, careful_app, client_of, naive_app
-from promises.effort import CLIENTS, SEEDS, TRANSFERS, lateness
+from promises.effort import CLIENTS, SEEDS, TRANSFERS, in_one_of_three
 from sqlawait import Database
-
-TOO_LATE = 0.25
-"""Seconds: where the event loop was later than that, how many conflicts were resolved in time is not judged."""
 
 
 @asynccontextmanager
@@ -32,16 +29,18 @@ async def test_nothing_is_lost_doubled_or_made_up(url: str, level: str | None, s
     if level and url.startswith("sqlite"):
         pytest.skip("SQLite is always serializable: the other run is this one")
     async with bank(careful_app, db := Database(url, isolation_level=level), seed) as it:
-        async with lateness() as late:
+
+        async def attempt() -> str | None:
+            before = it.told.answers.copy()
             await it.run(clients=CLIENTS, transfers=TRANSFERS)
+            answers = it.told.answers - before
+            unresolved = answers["503 deadlock"] + answers["503 serialization"]
+            print(f"{db.dialect} {level}: {dict(answers)}")
+            return f"unresolved: {answers}" if unresolved > answers.total() * 0.001 else None
+
+        await in_one_of_three(attempt)  # two seconds are many on a quiet machine, few on one that is not
         assert await it.audit() == []
         told = it.told
-        unresolved = told.answers["503 deadlock"] + told.answers["503 serialization"]
-        print(
-            f"{db.dialect} {level}: {unresolved} unresolved, {dict(told.answers)}; late by {late.worst:.2f} s"
-        )
-        # the deadline is two seconds of the clock: few on a machine that lets nobody work
-        assert unresolved <= told.answers.total() * 0.001 or late.worst > TOO_LATE
         assert len(told.acknowledged) > told.answers.total() / 4, told.answers
         assert db.engine.pool.checkedout() == 0
 

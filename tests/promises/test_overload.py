@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from itertools import cycle
-from statistics import median
 from typing import Annotated
 
 import httpx
@@ -17,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession as PlainSession
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 
-from promises.effort import LONG, lateness
+from promises.effort import LONG, in_one_of_three
 from promises.requests import send
 from sqlawait import Database
 from sqlawait.fastapi import DatabaseDep, ReaderDep, SessionDep, install
@@ -25,9 +24,7 @@ from sqlawait.service.models import Account, Base, LedgerEntry, Post, User
 
 POOL = 4
 CROWD = 10 * POOL
-SECONDS = 5.0 if LONG else 0.5
-ROUNDS = 5
-"""Each measures the rate without contention and with it, one after the other; the median round counts."""
+SECONDS = 5.0 if LONG else 1.0
 PATHS = ["/write", "/parallel", "/bridge", "/read"]
 
 
@@ -90,22 +87,20 @@ async def test_an_overload_is_borne(url: str) -> None:
         await fill(db)
         await crowd(app, POOL, 0.3)  # warm
 
-        shares = []
-        async with lateness() as late:
-            for _ in range(ROUNDS):
-                usual, _ = await crowd(app, POOL, SECONDS)
-                async with asyncio.timeout(SECONDS + 60):
-                    rate, answers = await crowd(app, CROWD, SECONDS)
-                start = time.perf_counter()
-                first = await send(app, "GET", "/write")
-                took = time.perf_counter() - start
-                print(f"{db.dialect}: {rate:.0f} of {usual:.0f} a second, {dict(answers)}, then {took:.3f} s")
-                assert answers.keys() <= {200, 503}, answers
-                assert first == 200
-                assert took <= 1 + late.worst
-                assert db.engine.pool.checkedout() == 0
-                shares.append(rate / usual)
-        assert median(shares) >= 0.8, shares
+        async def attempt() -> str | None:
+            usual, _ = await crowd(app, POOL, SECONDS)
+            async with asyncio.timeout(SECONDS + 60):
+                rate, answers = await crowd(app, CROWD, SECONDS)
+            start = time.perf_counter()
+            first = await send(app, "GET", "/write")
+            took = time.perf_counter() - start
+            assert answers.keys() <= {200, 503}, answers
+            assert first == 200
+            assert db.engine.pool.checkedout() == 0
+            print(f"{db.dialect}: {rate:.0f} of {usual:.0f} a second, {dict(answers)}, then {took:.3f} s")
+            return f"{rate=:.0f} {usual=:.0f} {took=:.2f}" if rate < 0.8 * usual or took > 1 else None
+
+        await in_one_of_three(attempt)
 
 
 async def test_a_refusal_says_when_to_come_again(url: str) -> None:
