@@ -26,7 +26,7 @@ def conversion(tmp_path: Path) -> Callable[..., Conversion]:
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(textwrap.dedent(source).lstrip("\n"))
-        return Conversion(Project.load([tmp_path]), options or Options())
+        return Conversion(Project.load([tmp_path]), options or Options(), root=tmp_path)
 
     return read
 

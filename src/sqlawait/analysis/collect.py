@@ -36,6 +36,7 @@ class Collected:
     attributes: dict[str, list[Binding]] = field(default_factory=lambda: defaultdict(list))
     """Assignments to attributes of anything but ``self``: ``request.state.db = …`` under ``state.db``."""
     attribute_reads: dict[str, list[ast.Attribute]] = field(default_factory=lambda: defaultdict(list))
+    attribute_writes: dict[str, list[ast.Attribute]] = field(default_factory=lambda: defaultdict(list))
 
 
 class Collector(ast.NodeVisitor):
@@ -296,6 +297,8 @@ class Collector(ast.NodeVisitor):
     def _read(self, node: ast.Attribute) -> None:
         if isinstance(node.ctx, ast.Load):
             self.into.attribute_reads[node.attr].append(node)
+        elif isinstance(node.ctx, ast.Store):
+            self.into.attribute_writes[node.attr].append(node)
         self.generic_visit(node)
 
     def _match(self, node: ast.MatchAs) -> None:

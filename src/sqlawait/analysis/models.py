@@ -45,6 +45,17 @@ class Relationship:
         return self.lazy in ("select", "True", "raise", "raise_on_sql")
 
     @property
+    def loads_to_set(self) -> bool:
+        """Whether giving it a new value loads the old one: the key stands in the other table."""
+        call = getattr(self.node, "value", self.node)
+        one_to_one = isinstance(call, ast.Call) and any(
+            keyword.arg == "uselist" and isinstance(keyword.value, ast.Constant) and not keyword.value.value
+            for keyword in ast.walk(call)
+            if isinstance(keyword, ast.keyword)
+        )
+        return self.on_access and (self.many or one_to_one)
+
+    @property
     def label(self) -> str:
         """``User.posts``."""
         return f"{self.owner.name}.{self.name}"

@@ -176,6 +176,11 @@ class Painter:
     def _callers(self, colours: Colours) -> None:
         self.called: dict[Function, set[Unit]] = defaultdict(set)
         self.family: dict[Function, set[Function]] = defaultdict(set)
+        self.wrapped: dict[Function, set[Function]] = defaultdict(set)
+        """What each wrapper of the code base is put around: it waits where its wrapper does."""
+        for function in colours.units:
+            for wrapper in self._wrappers(function):
+                self.wrapped[wrapper].add(function)
         for unit in [*colours.units.values(), *colours.tops.values()]:
             for target in unit.uses.runs:
                 self.called[target].add(unit)
@@ -200,7 +205,7 @@ class Painter:
         while pending:
             function = pending.pop()
             near = [unit.function for unit in self.called[function] if unit.function is not None]
-            near += list(self.family[function])
+            near += [*self.family[function], *self.wrapped[function]]
             if function.outer is not None and not isinstance(function.outer.node, ast.Lambda):
                 near.append(function.outer)
             for each in near:
@@ -278,13 +283,28 @@ class Painter:
                 self._handed(node, handed, asynchronous, synchronous)
         for module, unit in colours.tops.items():
             if not self._left_out(module):
-                synchronous.update(unit.uses.runs)
+                synchronous.update(self._run_at_import(unit))
                 for node, handed in unit.uses.references:
                     self._handed(node, handed, asynchronous, synchronous)
         if self.selected is None:
             rooted = asynchronous | synchronous
             asynchronous |= {each for each in functions if each not in rooted and self._is_alone(each)}
         return asynchronous, synchronous
+
+    def _run_at_import(self, unit: Unit) -> set[Function]:
+        """What the top of a module runs; a decorator has the colour of what it decorates."""
+        made: set[Function] = set()
+        called: set[Function] = set()
+        for call, targets in unit.uses.calls:
+            decorated = self.facts.parent(call)
+            decorates = isinstance(decorated, ast.FunctionDef) and call in decorated.decorator_list
+            (made if decorates else called).update(targets)
+        return {each for each in unit.uses.runs if each in called or each not in made}
+
+    def _wrappers(self, function: Function) -> list[Function]:
+        """What the decorators of the code base put in the place of a function, and those decorators."""
+        found = [self.facts.inference.decorating.wrapper(each) for each in function.decorators]
+        return [each for wrapper in found if wrapper is not None for each in (wrapper, wrapper.outer) if each]
 
     def _provided(self, function: Function) -> set[Function]:
         """The dependencies of a function, and theirs."""
@@ -424,7 +444,8 @@ class Painter:
         without: Container[Function] = (),
         whole: bool = False,
     ) -> set[Function]:
-        """What the roots come to; ``whole``: with the other methods of the objects that hold a session."""
+        """What the roots come to; ``whole``: with the wrappers, and the other methods of objects
+        that hold a session."""
         found: set[Function] = set()
         pending = [each for each in roots if each in colours.touching]
         while pending:
@@ -437,7 +458,7 @@ class Painter:
             near += list(self.family[function])
             near += [each for each in colours.units if each.outer is function]
             if whole:
-                near += list(self._beside(function))
+                near += [*self._beside(function), *self._wrappers(function)]
             if function.cls is not None and "__init__" in function.cls.methods:
                 near.append(function.cls.methods["__init__"])
             near += [
@@ -462,7 +483,9 @@ class Painter:
                 for u in self.called[function]
                 if u.function is not None and u.function in colours.converted
             ]
-            near += [each for each in self.family[function] if each in colours.converted]
+            near += [
+                each for each in (*self.family[function], *self.wrapped[function]) if each in colours.converted
+            ]
             for each in near:
                 if each not in found and not self.cannot_await(each):
                     found.add(each)

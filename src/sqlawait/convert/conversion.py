@@ -35,6 +35,7 @@ from .rewrites.awaits import make_awaitable, on_sync_engine, put_await, rewrite_
 from .rewrites.blocking import Blocking, rewrite_blocking
 from .rewrites.calls import rewrite_call, rewrite_handed, rewrite_manager
 from .rewrites.constructors import rewrite_dependencies
+from .rewrites.decorators import find_wrappers, rewrite_wrapper
 from .rewrites.definitions import annotations_of, rewrite_annotation, rewrite_definition
 from .rewrites.factories import append_keyword, keep_after_commit, rewrite_factory
 from .rewrites.lambdas import PER_ITEM, rewrite_per_item
@@ -129,6 +130,7 @@ class Conversion:
         self.unbound = find_unbound(self.facts, self.colours)
         self.resources = find_resources(self.facts, self.colours, self.skipped)
         self.threads = Blocking(self.facts, self.colours.awaited)
+        self.wrappers = find_wrappers(self.facts, self.colours)
         self.contexts: dict[Module, Context] = {}
         self.added: dict[Path, str] = {}
         self.loads = Plan()
@@ -197,6 +199,9 @@ class Conversion:
                     self._twin(function, context)
             elif not self._inside_twin(function):
                 self._rename([*function.own_nodes, *_signature(function)], context.edits, context)
+        for wrapper in self.wrappers:
+            if wrapper.function.module is module:
+                rewrite_wrapper(wrapper, self.colours, context)
         rewrite_dependencies(module.tree, self.colours.awaited, context)
         self._resources(module, context)
         self._top(module, context)

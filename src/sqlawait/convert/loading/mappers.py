@@ -58,13 +58,18 @@ class Mappers:
             for each in candidates:
                 if each.node is None or each.node in self.plan.placed:
                     continue
-                if name in named or self._is_read(name, each.owner):
+                if name in named or self._is_read(each):
                     found[id(each.node)] = each
         self._changed = {each.node for each in found.values()}
         return list(found.values())
 
-    def _is_read(self, name: str, owner: Class) -> bool:
-        for node in self.facts.project.collected.attribute_reads.get(name, ()):
+    def _is_read(self, relationship: Relationship) -> bool:
+        """Whether the code reads it, or sets it where that loads what it was before."""
+        collected, owner = self.facts.project.collected, relationship.owner
+        nodes = collected.attribute_reads.get(relationship.name, [])
+        if relationship.loads_to_set:
+            nodes = [*nodes, *collected.attribute_writes.get(relationship.name, ())]
+        for node in nodes:
             if self.facts.project.module_of(node) in self.skip or self._is_expression(node):
                 continue
             of = list(members(self.facts.type_of(node.value)))

@@ -8,6 +8,7 @@ from collections import defaultdict
 from sqlawait.analysis.declarations import Class, Module, last_name
 from sqlawait.analysis.flow import before
 from sqlawait.analysis.models import Relationship
+from sqlawait.analysis.types import members
 from sqlawait.convert.colours import Colours
 from sqlawait.convert.facts import Facts
 
@@ -138,6 +139,8 @@ class Placing:
         names = (*read.below, read.relationship.name)
         if not read.below and read.relationship.name in origin.loaded:
             return []  # it was given when the row was made
+        if read.sets and self._is_unsaved(read.node):
+            return []  # there is nothing to load yet
         function = self.facts.project.function_of(read.node)
         place = self.refreshing.above(read.node)
         if place is not None:
@@ -147,6 +150,20 @@ class Placing:
         else:
             return None
         return [(each, names) for each in found] if found and all(map(self._is_written, found)) else None
+
+    def _is_unsaved(self, owner: ast.expr) -> bool:
+        """Whether a row was made in the function and is not written yet."""
+        if not isinstance(owner, ast.Name):
+            return False
+        made = [each.value for each in self.facts.inference.names.reaching(owner)]
+        function_of = self.facts.project.function_of
+        return all(
+            isinstance(call, ast.Call)
+            and function_of(call) is function_of(owner)
+            and any(each.kind == "class" for each in members(self.facts.type_of(call.func)))
+            and not self._writes_before(self.facts.project.statement(owner))
+            for call in made
+        )
 
     def _there(self, place: Refresh) -> Refresh | None:
         """The refresh of the same object that the plan has for the function already."""
@@ -159,13 +176,16 @@ class Placing:
 
     def _is_written(self, place: Refresh) -> bool:
         """Whether the function has written its rows before a place: until then there is nothing to refresh."""
-        function = self.facts.project.function_of(place.statement)
+        return self._writes_before(place.statement)
+
+    def _writes_before(self, statement: ast.stmt) -> bool:
+        function = self.facts.project.function_of(statement)
         return function is not None and any(
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
             and node.func.attr in ("flush", "commit")
             and self.facts.is_session(node.func.value)
-            and before(node, place.statement)
+            and before(node, statement)
             for node in function.own_nodes
         )
 

@@ -33,6 +33,8 @@ class Read:
     """The row that the expression itself stands for."""
     below: tuple[str, ...] = ()
     """The relationships from there, where a schema reads on."""
+    sets: bool = False
+    """It is given a new value, which loads the old one of a row that is in the database."""
 
 
 class Reads:
@@ -64,7 +66,9 @@ class Reads:
     # -- in code -------------------------------------------------------------------------------------------
 
     def _named(self, name: str) -> Iterator[Read]:
-        for node in self.facts.project.collected.attribute_reads.get(name, ()):
+        collected = self.facts.project.collected
+        reads, writes = collected.attribute_reads.get(name, ()), collected.attribute_writes.get(name, ())
+        for node in (*reads, *writes):
             if not self._counts(node):
                 continue
             of = list(members(self.facts.type_of(node.value)))
@@ -74,13 +78,14 @@ class Reads:
                 if row.kind == "typevar":
                     self.opaque.add(name)
                 relationship = self.models.relationship(row.decl, name) if row.kind == "instance" else None
-                if relationship is None or not relationship.on_access:
+                sets = isinstance(node.ctx, ast.Store)
+                if relationship is None or not (relationship.loads_to_set if sets else relationship.on_access):
                     continue
                 method = self._own_method(node)
                 if row.origin is None and method is not None:
                     yield from self._through(method, relationship)
                 else:
-                    yield Read(relationship, row, node.value, row)
+                    yield Read(relationship, row, node.value, row, sets=sets)
 
     def _counts(self, node: ast.Attribute) -> bool:
         """Whether it is the application's, in code that becomes async, and no call such as ``items()``."""
