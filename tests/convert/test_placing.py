@@ -87,3 +87,24 @@ def test_set_of_a_new_row(converted: Callable[[str], str]) -> None:
     assert "selectin" not in found
     assert found.count("refresh(") == 1
     assert '    await db.refresh(cart, ["lines"])\n    cart.lines = new\n    await db.commit()\n' in found
+
+
+def test_way_back(converted: Callable[[str], str]) -> None:
+    """A mapper stops where its loading comes back to a model: the statement has to say the rest."""
+    found = converted(
+        "\ndef siblings(db: Session):\n    line = db.scalars(select(Line)).first()\n"
+        "    return len(line.cart.lines)\n\n\ndef anything(db: Session, given):\n    db.commit()\n"
+        "    return given.lines, given.cart\n"
+    )
+    assert 'relationship("Line", back_populates="cart", lazy="selectin")' in found
+    assert "select(Line).options(selectinload(Line.cart).selectinload(Cart.lines))" in found
+
+
+def test_way_back_after_a_write(converted: Callable[[str], str]) -> None:
+    """What comes back to the rows that it began with does not replace them: they would lose what they hold."""
+    found = converted(
+        "\ndef siblings(db: Session):\n    db.add(Line(cart_id=1))\n    db.commit()\n"
+        "    line = db.scalars(select(Line)).first()\n    return len(line.cart.lines)\n"
+    )
+    assert "select(Line).options(selectinload(Line.cart).selectinload(Cart.lines))" in found
+    assert "populate_existing" not in found

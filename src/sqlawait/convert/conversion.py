@@ -27,6 +27,7 @@ from .loading.mappers import Mappers, in_templates
 from .loading.placing import Placing
 from .loading.plan import Plan
 from .loading.rereading import Rereading, reading_anew
+from .loading.statements import Statements
 from .loading.traced import Traced
 from .loading.writing import write_options, write_refreshes
 from .operators import METHODS
@@ -281,9 +282,12 @@ class Conversion:
         rereading = Rereading(self.facts, self.colours)
         if not rereading.flushes():
             return
+        statements = Statements(self.facts)
         for function in self.colours.awaited:
             for call, models in rereading.calls(function):
-                if any(map(loading.keeps_collections, models)):
+                if any(map(loading.keeps_collections, models)) and (
+                    statements.at(call) not in self.loads.circles
+                ):
                     context = self._context(function.module)
                     append_keyword(call, reading_anew(call), context)
 

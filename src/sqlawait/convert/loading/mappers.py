@@ -42,6 +42,9 @@ class Mappers:
         self.skip = skip
         self.models = facts.inference.models
         self._changed: set[ast.AST | None] = set()
+        steps = [step for paths in plan.options.values() for path in paths for step in path]
+        placed = [self.models.relationship(step.owner, step.name) for step in steps]
+        self._with_statements = {each.node for each in placed if each is not None}
 
     # -- what is read ------------------------------------------------------------------------------------------
 
@@ -267,7 +270,7 @@ class Mappers:
                 continue
             seen.add(each)
             for relationship in self.models.relationships(each).values():
-                loaded = relationship.node in self._changed
+                loaded = relationship.node in self._changed or relationship.node in self._with_statements
                 if loaded and relationship.many:
                     return True
                 if (loaded or relationship.eager) and relationship.target is not None:

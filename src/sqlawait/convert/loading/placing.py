@@ -60,12 +60,20 @@ class Placing:
                 unknown.add(node)
         for node, relationship in read.items():
             if relationship.name in reads.opaque | self.templates or node in unknown:
+                for at, path in options[node]:
+                    if self._returns(path):
+                        self._load(at, path)
                 continue
             self.plan.placed.add(node)
             for at, path in options[node]:
-                self.plan.load(at, path)
+                self._load(at, path)
             for place, names in refreshes[node]:
                 self.plan.refresh(self._there(place) or place, names, self.models)
+
+    def _load(self, statement: Statement, path: Path) -> None:
+        self.plan.load(statement, path)
+        if self._returns(path):
+            self.plan.circles.add(statement)
 
     def _is_loaded(self, read: Read) -> bool:
         origin, name = read.row.origin, read.relationship.name
@@ -124,6 +132,21 @@ class Placing:
             if declared.target is not None:
                 model = declared.target
         return tuple(steps)
+
+    def _returns(self, path: Path) -> bool:
+        """Whether a path comes back to a model that it has passed: no mapper loads so far by itself."""
+        last = self.models.relationship(path[-1].owner, path[-1].name)
+        target = last.target if last is not None else None
+        if last is None or target is None or len(path) < 2:
+            return False
+        before = self.models.relationship(path[-2].owner, path[-2].name)
+        if not last.many and before is not None and before.reverse == last.name:
+            return False  # the object that it was reached from
+        kin = self._bases(target)
+        return any(step.owner in kin or target in self._bases(step.owner) for step in path)
+
+    def _bases(self, model: Class) -> set[Class]:
+        return {base for base, _ in self.facts.inference.bases(model)}
 
     def _leads_to(self, path: Path, read: Read) -> bool:
         declared = self.models.relationship(path[-1].owner, path[-1].name)

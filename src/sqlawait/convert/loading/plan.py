@@ -33,6 +33,8 @@ class Plan:
     """Everything that the conversion will load."""
 
     options: dict[Statement, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    circles: set[Statement] = field(default_factory=set)
+    """Statements whose options come back to a model: what is loaded last would replace what came first."""
     refreshes: dict[Refresh, set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
     """The relationships of each, nested ones as paths; an empty path stands for all columns."""
     many: set[str] = field(default_factory=set)
