@@ -98,6 +98,33 @@ def test_both_kinds(convert: Callable[..., Result], tmp_path: Path) -> None:
     assert "SyncSessionLocal = sessionmaker(bind=sync_engine)" in database
 
 
+def test_whole_object(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """An object that holds an async session has async methods only, though a command alone calls some."""
+    dao = """
+class Dao:
+    def __init__(self, db: Session):
+        self.db = db
+
+    def count(self) -> int:
+        return self.db.execute(text("select 1")).scalar()
+
+    def clear(self) -> None:
+        self.db.execute(text("delete from items"))
+        self.db.commit()
+"""
+    head = "from sqlalchemy import text\nfrom sqlalchemy.orm import Session\n"
+    routes = ROUTES.replace("crud.pure(crud.double(db))", "crud.Dao(db).count()")
+    cli = WORKER.replace("crud.double(db)", "crud.Dao(db).clear()")
+    files = {"database.py": DATABASE, "crud.py": head + dao, "routes.py": routes, "worker.py": cli}
+    result = convert(files)
+    crud = after(result, tmp_path, "crud.py")
+    assert "async def clear(self) -> None:" in crud
+    assert "        await self.db.commit()" in crud
+    assert "    def clear_sync(self) -> None:" in crud
+    assert "crud.Dao(db).clear_sync()" in after(result, tmp_path, "worker.py")
+    assert "count_sync" not in crud
+
+
 def test_slice(convert: Callable[..., Result], tmp_path: Path) -> None:
     """A slice converts what it reaches; the rest goes on with the sync session beside it."""
     other = ROUTES.replace("read_count", "read_other").replace('"/count"', '"/other"')

@@ -149,3 +149,12 @@ def test_stored_and_refined(check_transformed: Callable[..., None]) -> None:
             return (await db.scalars(query)).all()
         """,
     )
+
+
+@pytest.mark.parametrize("groupby", ["groupby", "itertools.groupby"])
+def test_grouped(groupby: str, conversion: Callable[..., Conversion]) -> None:
+    """``groupby`` walks through the query that it is given."""
+    line = f"return {groupby}(db.query(User.name).order_by(User.name), key=len)"
+    assert written(line, conversion) == (
+        f"return {groupby}(await db.execute(select(User.name).order_by(User.name)), key=len)"
+    )

@@ -20,7 +20,7 @@ ENGINE = "sqlalchemy.Engine"
 CONNECTION = "sqlalchemy.Connection"
 ITERATE_FIRST = {
     "list", "tuple", "set", "frozenset", "sorted", "enumerate", "zip", "dict", "any", "all", "sum", "min",
-    "max", "iter", "reversed", "extend",
+    "max", "iter", "reversed", "extend", "groupby",
 }  # fmt: skip
 """Calls that walk through what they are given."""
 ITERATE_SECOND = {"map", "filter", "reduce"}
@@ -87,7 +87,7 @@ class Facts:
             return node in parent.comparators and any(isinstance(op, ast.In | ast.NotIn) for op in parent.ops)
         if isinstance(parent, ast.Call) and node in parent.args:
             name = last_name(parent.func)
-            if isinstance(parent.func, ast.Attribute) and name != "extend":
+            if isinstance(parent.func, ast.Attribute) and name not in ("extend", "groupby"):
                 return False
             return name in ITERATE_FIRST or (name in ITERATE_SECOND and parent.args.index(node) > 0)
         if isinstance(parent, ast.Assign) and parent.value is node:
