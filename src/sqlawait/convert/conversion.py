@@ -22,6 +22,7 @@ from .edits import Edits
 from .facts import Facts
 from .imports import add_imports, add_star, remove_unused
 from .kinds import kind_of
+from .loading.deferred import load_deferred
 from .loading.inheritance import load_subclass
 from .loading.mappers import Mappers, in_templates
 from .loading.placing import Placing
@@ -269,9 +270,12 @@ class Conversion:
             if module.checked and module not in self.skipped:
                 loading.rewrite(relationship, self._context(module))
                 self._context(module).counts["relationships"] += 1
+        fields = loading.fields()
         for cls in self.project.classes:
             if cls.module.checked and cls.module not in self.skipped:
-                loading.computed(cls, self._context(cls.module).edits)
+                edits = self._context(cls.module).edits
+                loading.computed(cls, edits)
+                load_deferred(cls, self.facts, self.loads, fields, edits)
                 load_subclass(cls, self.facts, self._context(cls.module))
         for function in self.colours.awaited:
             loading.refresh_new(function, self._context(function.module))

@@ -55,7 +55,7 @@ class Mappers:
             for relationship in self.models.relationships(model).values():
                 if relationship.on_access and relationship.lazy in ("select", "True"):
                     by_name[relationship.name].append(relationship)
-        named = self._in_schemas() | in_templates(self.root, set(by_name))
+        named = self.fields() | in_templates(self.root, set(by_name))
         found: dict[int, Relationship] = {id(node): each for node, each in self.plan.mapped.items()}
         for name, candidates in by_name.items():
             for each in candidates:
@@ -95,7 +95,7 @@ class Mappers:
         """Whether the relationship is named on the class, in a join or an option."""
         return any(each.kind == "class" for each in members(self.facts.type_of(node.value)))
 
-    def _in_schemas(self) -> set[str]:
+    def fields(self) -> set[str]:
         """The names of the fields of all response schemas."""
         names: set[str] = set()
         for cls in self.facts.project.classes:
