@@ -26,6 +26,7 @@ from sqlalchemy import (
     Select,
     String,
     Time,
+    TypeDecorator,
     Uuid,
     func,
     insert,
@@ -51,6 +52,16 @@ class Colour(enum.Enum):
     GREEN = "g"
 
 
+class Shouted(TypeDecorator[str]):
+    """What Python makes of a value does not lead back to the one that is stored."""
+
+    impl = String(50)
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Any) -> str | None:
+        return None if value is None else f"{value.upper()}!"
+
+
 class Base(DeclarativeBase):
     pass
 
@@ -65,6 +76,7 @@ class Thing(Base):
     rank: Mapped[int]
     name: Mapped[str | None] = mapped_column(String(50))
     title: Mapped[str] = mapped_column(String(50))
+    loud: Mapped[str | None] = mapped_column(Shouted)
     price: Mapped[Decimal | None] = mapped_column(Numeric(12, 4))
     weight: Mapped[float | None] = mapped_column(Float)
     flag: Mapped[bool | None]
@@ -108,6 +120,7 @@ def things(count: int = 60) -> list[dict[str, Any]]:
             "rank": random.randint(0, 3),
             "name": maybe(random.choice(NAMES)),
             "title": random.choice(NAMES),
+            "loud": ("a", "b", "B", None)[number % 4],
             "price": maybe((Decimal(random.randint(-30, 30)) / 7).quantize(Decimal("0.0001"))),
             "weight": maybe(random.choice([0.1, 0.2, 0.1 + 0.2, 1e-7, 123456.789, -1.5])),
             "flag": maybe(random.random() < 0.5),

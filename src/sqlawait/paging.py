@@ -17,7 +17,7 @@ capped.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
@@ -30,6 +30,7 @@ from sqlalchemy import (
     Integer,
     Numeric,
     Select,
+    TypeDecorator,
     UnaryExpression,
     and_,
     cast,
@@ -43,7 +44,8 @@ from sqlalchemy import (
     tuple_,
     type_coerce,
 )
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import Label
 from sqlalchemy.sql.expression import FromClause, Join
@@ -55,6 +57,13 @@ from .exceptions import ConfigurationError, InvalidRequest
 T = TypeVar("T")
 
 _SQLITE = sqlite.dialect()
+_DIALECTS: dict[str, Dialect] = {
+    "sqlite": _SQLITE,
+    "postgresql": postgresql.dialect(),  # type: ignore[no-untyped-call] # SQLAlchemy left it so
+    "mysql": mysql.dialect(),
+    "mariadb": mysql.dialect(),
+}
+_LEFT_AS_IT_IS = TypeDecorator.process_result_value
 
 MAX_OFFSET = 10_000
 """Rows. The database reads and throws away every row before the offset."""
@@ -269,7 +278,7 @@ def _keys(statement: Select[Any], dialect: str) -> tuple[Key, ...]:
             # in the direction of the rest: an index on (created_at, id) then serves both ways
             descending = bool(keys) and keys[-1].descending
             keys.append(Key(column, descending, outer, _nulls_first(dialect, descending)))
-    return tuple(keys)
+    return tuple(replace(key, expression=_stored(key.expression, dialect)) for key in keys)
 
 
 def _key(clause: Any, dialect: str, outer: bool) -> Key:
@@ -343,6 +352,14 @@ def _beyond(
     # says nothing new, and gives the planner one range to scan
     bound = operators.le if key.descending else operators.ge
     return and_(bound(key.expression, key.bind(value)), exact)
+
+
+def _stored(expression: ColumnElement[Any], dialect: str) -> ColumnElement[Any]:
+    """The expression with the type that is stored: what Python makes of a value need not lead back to it."""
+    type_ = expression.type
+    if isinstance(type_, TypeDecorator) and type(type_).process_result_value is not _LEFT_AS_IT_IS:
+        return type_coerce(expression, type_.load_dialect_impl(_DIALECTS[dialect]))
+    return expression
 
 
 def _exact(expression: ColumnElement[Any], dialect: str) -> ColumnElement[Any]:
