@@ -21,6 +21,7 @@ from sqlawait.backends import Timeouts, failure_of, guard, masked, resolve
 from sqlawait.backends.doomed import refuse_doomed
 from sqlawait.backends.guard import to_the_end
 from sqlawait.bridge import Bridge
+from sqlawait.collector import rare_collections
 from sqlawait.events import Observer
 from sqlawait.exceptions import ConfigurationError, SqlawaitError, Unsupported, WrongLoop
 from sqlawait.pool import FairPool
@@ -179,10 +180,14 @@ class Database:
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:
-        """Open at the start of an application and close at its end: ``FastAPI(lifespan=db.lifespan)``."""
+        """Open at the start of an application and close at its end: ``FastAPI(lifespan=db.lifespan)``.
+
+        In between Python's garbage collector looks less often for cycles, and not among what was there before.
+        """
         del app
         async with self:
-            yield
+            with rare_collections():
+                yield
 
     async def health(self) -> Health:
         """Ask the database, of several servers the primary; never raises for a database that is away."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from sqlawait.collector import rare_collections
 from sqlawait.database import Database
 from sqlawait.exceptions import ConfigurationError
-from sqlawait.fastapi.collector import rare_collections
 from sqlawait.fastapi.limits import BodyLimit
 from sqlawait.fastapi.positions import ReadYourWrites, Seal
 from sqlawait.fastapi.problems import handle_errors

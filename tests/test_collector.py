@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI
 
 from sqlawait import Database
+from sqlawait.collector import rare_collections
 from sqlawait.fastapi import install
-from sqlawait.fastapi.collector import rare_collections
 
 
 @pytest.fixture(autouse=True)
@@ -21,11 +21,14 @@ def threshold() -> Iterator[tuple[int, int, int]]:
     gc.set_threshold(*before)
 
 
+@pytest.mark.parametrize("way", ["install", "lifespan"])
 async def test_an_application_that_serves_is_collected_less_often(
-    sqlite_url: str, threshold: tuple[int, int, int]
+    way: str, sqlite_url: str, threshold: tuple[int, int, int]
 ) -> None:
-    app = FastAPI()
-    install(app, Database(sqlite_url))
+    db = Database(sqlite_url)
+    app = FastAPI(lifespan=db.lifespan if way == "lifespan" else None)
+    if way == "install":
+        install(app, db)
     frozen = gc.get_freeze_count()
     async with app.router.lifespan_context(app):
         assert gc.get_threshold() == (10_000, *threshold[1:])
