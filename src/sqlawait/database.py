@@ -24,10 +24,11 @@ from sqlawait.bridge import Bridge
 from sqlawait.collector import rare_collections
 from sqlawait.events import Observer
 from sqlawait.exceptions import ConfigurationError, SqlawaitError, Unsupported, WrongLoop
+from sqlawait.lanes import Lanes
 from sqlawait.pool import FairPool
 from sqlawait.replicas import Replica, Replicas, position_of
 from sqlawait.session import AsyncSession, ReaderSession
-from sqlawait.transactions import Lane, run_retried
+from sqlawait.transactions import run_retried
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -123,7 +124,7 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._bridge: Bridge | None = None
         self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
-        self._lane = Lane()
+        self._lanes = Lanes()
         self._binds: dict[tuple[Any, ...], AsyncEngine] = {}
         self._replicas = self._make_replicas(replicas, max_lag) if replicas else None
         _databases.add(self)
@@ -346,7 +347,8 @@ class Database:
         def bound(session: AsyncSession) -> Awaitable[T]:
             return work(session, *arguments)
 
-        return await run_retried(begin, bound, deadline=deadline, lane=self._lane, observers=self.observers)
+        lane = self._lanes.of(work)
+        return await run_retried(begin, bound, deadline=deadline, lane=lane, observers=self.observers)
 
     async def run_sync(self, work: Callable[[Session, *Ts], T], *arguments: *Ts) -> T:
         """Run a blocking function in a thread, with a sync ``Session`` on this database, in one transaction.
@@ -447,7 +449,7 @@ class Database:
     def _forget(self) -> None:
         self._loop = None
         self._bridge = None
-        self._lane = Lane()
+        self._lanes = Lanes()
         self._binds = {}
         if self._replicas is not None:
             self._replicas.forget()

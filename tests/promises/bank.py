@@ -175,6 +175,14 @@ class Bank:
             self.finished.set()
             await reader
 
+    async def takes(self, *, transfers: int) -> float:
+        """How long a client that is alone waits for a transfer, in seconds."""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        self.runs += 1
+        await self._client(0, transfers, None)
+        return (loop.time() - start) / transfers
+
     async def _client(self, number: int, transfers: int, until: asyncio.Event | None) -> None:
         random = Random(f"{self.seed}/{self.runs}/{number}")
         turn = 0

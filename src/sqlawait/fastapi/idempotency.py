@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import wraps
 from typing import Annotated
 
 from fastapi import Header
@@ -89,6 +90,7 @@ async def once(
     """
     fingerprint = hashlib.sha256(f"{type(request).__name__}\n{request.model_dump_json()}".encode()).hexdigest()
 
+    @wraps(work)  # transactions of the same work are those that collide
     async def attempt(session: AsyncSession) -> Response:
         if key is None:
             return _json((await work(session)).model_dump_json(by_alias=True), status_code)
