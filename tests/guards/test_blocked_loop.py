@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,8 @@ from tests.guards.shop import Base, Customer, Findings
 from sqlawait.events import Finding
 from sqlawait.exceptions import BlockedLoop
 from sqlawait.guards import GuardMiddleware, Guards, Limits, blocked_loop
+from sqlawait.guards.looking import look
+from sqlawait.guards.sites import Line
 
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 
@@ -218,6 +219,9 @@ def test_a_loop_that_was_not_told_to_stop_watching_is_let_go() -> None:
     assert threading.active_count() == before
 
 
+Seen = list[tuple[FrameType, Line]]
+
+
 class Hands:
     """A monitor without its thread, and its clock's hands: what it makes of what it sees, on any machine."""
 
@@ -227,33 +231,35 @@ class Hands:
         guards = Guards(observers=[self.findings])
         self.monitor = blocked_loop.Monitor(asyncio.get_running_loop(), guards, clock=lambda: self.now)
 
-    def block(self, *seen: tuple[FrameType, asyncio.Task[None] | None], seconds: float) -> None:
+    def block(self, *seen: tuple[Seen, asyncio.Task[None] | None], seconds: float) -> None:
         """Nothing turns for so long, but for those who are seen at work, one after the other."""
         end = self.now + seconds
         while self.now + 0.0125 < end:
             self.now += 0.0125
             if self.monitor.is_late():
-                frame, task = seen[int((1 - (end - self.now) / seconds) * len(seen))]
-                self.monitor.see(frame, task)
+                stack, task = seen[int((1 - (end - self.now) / seconds) * len(seen))]
+                self.monitor.see(stack, task)
         self.now = end
         self.monitor.beat()
 
 
-def line_of_the_application() -> FrameType:
-    return sys._getframe()
+def line_of_the_application() -> Seen:
+    return look(threading.get_ident())[1:]  # without the line in look()
 
 
 @pytest.fixture
-def line_of_a_library() -> Iterator[FrameType]:
+def line_of_a_library() -> Iterator[Seen]:
     """A frame of Python's own, with no line of the application further out."""
     walk = os.walk(".")
     next(walk)
     assert isinstance(walk, GeneratorType)
-    yield walk.gi_frame
+    frame = walk.gi_frame
+    assert frame is not None
+    yield [(frame, (frame.f_code, frame.f_lasti))]
     walk.close()
 
 
-async def test_a_framework_may_warm_up_once(line_of_a_library: FrameType) -> None:
+async def test_a_framework_may_warm_up_once(line_of_a_library: Seen) -> None:
     """A block without a line of the application is told of from its second time on."""
     hands = Hands()
     hands.block((line_of_a_library, None), seconds=0.5)
@@ -278,8 +284,8 @@ async def test_a_block_at_the_end_of_a_busy_turn_is_as_long_as_it_was_seen() -> 
     """The time before it belongs to those who had it."""
     hands = Hands()
     one, other = [asyncio.create_task(asyncio.sleep(0)) for _ in range(2)]
-    frame = line_of_the_application()
-    hands.block((frame, one), (frame, other), (frame, other), (frame, other), seconds=0.8)
+    stack = line_of_the_application()
+    hands.block((stack, one), (stack, other), (stack, other), (stack, other), seconds=0.8)
     (finding,) = hands.findings
     assert finding.seconds == pytest.approx(0.6, abs=0.05)
     await asyncio.gather(one, other)
@@ -289,8 +295,8 @@ async def test_silent_where_many_tasks_have_a_short_turn_each() -> None:
     """A loop that has much to do is late, and no line is at fault."""
     hands = Hands()
     tasks = [asyncio.create_task(asyncio.sleep(0)) for _ in range(20)]
-    frame = line_of_the_application()
-    hands.block(*((frame, task) for task in tasks), seconds=1.0)
+    stack = line_of_the_application()
+    hands.block(*((stack, task) for task in tasks), seconds=1.0)
     assert hands.findings == []
     assert hands.monitor.lags[-1] == pytest.approx(1.0, abs=0.06)
     await asyncio.gather(*tasks)
@@ -312,7 +318,7 @@ def test_uvloop_that_waits_is_at_rest() -> None:
         monitor = blocked_loop.Monitor(asyncio.get_running_loop(), Guards())
 
         def rests() -> bool:
-            return monitor.rests(sys._current_frames()[thread])
+            return monitor.rests(look(thread)[0][1][0])
 
         def comes_to_rest() -> bool:
             deadline = time.monotonic() + 5

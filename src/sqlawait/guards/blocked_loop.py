@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import selectors
 import sys
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,9 @@ from typing import Any
 from sqlawait.events import Site
 from sqlawait.guards import leaked_connection
 from sqlawait.guards.judge import Judge
+from sqlawait.guards.looking import look
 from sqlawait.guards.scope import Scope, active_for, open_scopes, scope_of_task
-from sqlawait.guards.sites import app_stack, innermost, is_app, is_database, is_standard, site_of
+from sqlawait.guards.sites import Line, app_stack, frames, innermost, is_app, is_database, is_standard, site_of
 
 _LAGS = 4_096
 
@@ -47,7 +49,7 @@ def blocking_call(what: str) -> None:
     if scope is not None and scope.startup:
         return
     stack = app_stack()
-    if _importing(sys._getframe()):  # a server imports the application with its loop running
+    if _importing(frame.f_code for frame in frames()):  # a server imports the application with its loop running
         return
     site = innermost(stack)
     raises = guards.actions["blocked-loop"] == "raise"
@@ -170,21 +172,30 @@ class Monitor:
         """Whether the beat is so late that it is time to look."""
         return self._clock() - self._beat_at >= self._patience
 
-    def rests(self, frame: FrameType) -> bool:
-        """Whether the loop waits for events: that is no block."""
-        return frame.f_code is self._runner or _idle(frame)
+    def rests(self, code: CodeType) -> bool:
+        """Whether the loop waits for events, by the code that runs: that is no block."""
+        return code is self._runner or _idle(code)
 
-    def see(self, frame: FrameType, task: asyncio.Task[Any] | None) -> None:
+    def see(self, seen: Sequence[tuple[FrameType, Line]], task: asyncio.Task[Any] | None) -> None:
         """Note who is at work while the beat is late."""
         now = self._clock()
-        key: object = task if task is not None else _outermost(frame)
+        key: object = task if task is not None else self._callback(seen)
         turn = self._turns.get(key)
         if turn is not None:
             turn.last = now
-            turn.site, turn.function, turn.prepares = _where(frame)
+            turn.site, turn.function, turn.prepares = _where(seen)
         else:
-            self._turns[key] = _Turn(*_where(frame), scope_of_task(task), now, now)
+            self._turns[key] = _Turn(*_where(seen), scope_of_task(task), now, now)
             late.append(self)
+
+    def _callback(self, seen: Sequence[tuple[FrameType, Line]]) -> FrameType:
+        """The frame of the callback that the loop runs; the frame itself, so that it is no other's."""
+        callback = seen[0][0]
+        for frame, (code, _) in seen:
+            if code is self._runner or code is _HANDLE:
+                break
+            callback = frame
+        return callback
 
     def _released(self, gap: float, *ending: Scope) -> None:
         """Report the block that has just ended. This runs on the loop, so ``gap`` is the loop's true lag."""
@@ -242,8 +253,8 @@ class Monitor:
             if not loop.is_running():
                 self._beat_at = now  # paused between two runs of the loop: nothing is blocked
                 continue
-            frame = sys._current_frames().get(self._thread_id)
-            if frame is None or self.rests(frame) or _importing(frame):
+            seen = look(self._thread_id)
+            if not seen or self.rests(seen[0][1][0]) or _importing(code for _, (code, _) in seen):
                 continue
             beats = self._beats
             if beats != late:
@@ -252,8 +263,8 @@ class Monitor:
             if beats == self._beats:  # still the same lag
                 waits = [seconds - queued.get(thread, seconds) for thread, seconds in _queued().items()]
                 self._starved = max(waits, default=0.0) > (now - began) / 2
-                self.see(frame, task)
-            del frame, task
+                self.see(seen, task)
+            del seen, task
 
     def _collecting(self, phase: str, _: dict[str, int]) -> None:
         """The garbage collector begins or ends, in whichever thread it struck."""
@@ -328,31 +339,21 @@ def lags() -> list[float]:
     return [lag for monitor in list(_monitors.values()) for lag in list(monitor.lags)]
 
 
-def _where(frame: FrameType) -> tuple[Site | None, str, bool]:
+def _where(seen: Sequence[tuple[FrameType, Line]]) -> tuple[Site | None, str, bool]:
     """The application's innermost line on a stack; what runs; and whether that may be work done only once.
 
     SQLAlchemy on an async driver waits for nothing while it is at work: long at work it is when it prepares
     something, or when it has very much to load, and that comes again.
     """
-    code = frame.f_code
-    function = f"{code.co_qualname} ({code.co_filename}:{frame.f_lineno})"
+    innermost, offset = seen[0][1]
+    function = f"{innermost.co_qualname} ({innermost.co_filename}:{site_of(innermost, offset).line})"
     prepares: bool | None = None
-    current: FrameType | None = frame
-    while current is not None:
-        filename = current.f_code.co_filename
-        if is_app(filename):
-            return site_of(current.f_code, current.f_lasti), function, bool(prepares)
-        if prepares is None and not is_standard(filename):
-            prepares = is_database(filename)
-        current = current.f_back
+    for _, (code, offset) in seen:
+        if is_app(code.co_filename):
+            return site_of(code, offset), function, bool(prepares)
+        if prepares is None and not is_standard(code.co_filename):
+            prepares = is_database(code.co_filename)
     return None, function, True
-
-
-def _outermost(frame: FrameType) -> FrameType:
-    """The frame of the callback that the loop runs; the frame itself, so that it is no other's."""
-    while frame.f_back is not None and not frame.f_back.f_code.co_filename.endswith("events.py"):
-        frame = frame.f_back
-    return frame
 
 
 def _runner() -> CodeType | None:
@@ -362,27 +363,25 @@ def _runner() -> CodeType | None:
     frame: FrameType | None = sys._getframe()
     while frame is not None and frame is not outermost:
         frame = frame.f_back
-    if frame is None or frame.f_back is None or frame.f_back.f_code.co_filename.endswith("events.py"):
+    if frame is None or frame.f_back is None or frame.f_back.f_code is _HANDLE:
         return None
     code: CodeType = frame.f_back.f_code
     return code
 
 
-def _idle(frame: FrameType) -> bool:
+_HANDLE = asyncio.Handle._run.__code__
+"""What asyncio's own loop runs a callback in."""
+_RUN_FOREVER = asyncio.BaseEventLoop.run_forever.__code__
+
+
+def _idle(code: CodeType) -> bool:
     """Whether the loop waits for events: that is its rest, not a block."""
-    name = frame.f_code.co_filename
-    return name.endswith("selectors.py") or (
-        name.endswith("base_events.py") and frame.f_code.co_name == "run_forever"
-    )
+    return code is _RUN_FOREVER or code.co_filename == selectors.__file__
 
 
-def _importing(frame: Any) -> bool:
+def _importing(running: Iterable[CodeType]) -> bool:
     """Whether a module is being imported: that happens once."""
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            return True
-        frame = frame.f_back
-    return False
+    return any(code.co_filename.startswith("<frozen importlib") for code in running)
 
 
 __all__ = ["Monitor", "blocking_call", "lags", "settle", "unwatch", "watch"]

@@ -263,6 +263,7 @@ def suspended_frames(coroutine: Any) -> list[FrameType]:
 
 __all__ = [
     "Call",
+    "Line",
     "Stack",
     "app_site",
     "app_stack",
