@@ -63,9 +63,17 @@ else
 endif
 	@touch $@
 
-promises: venv ## the reliability suites, long (about an hour and a half): five seeds, faults of 40 s each, a million requests
-	PROMISES_SECONDS=40 PROMISES_SEEDS=1,2,3,4,5 PROMISES_TRANSFERS=100 PROMISES_CASES=10000 \
-	PROMISES_REQUESTS=1000000 PROMISES_ROWS=1000000 $(BIN)/python -m pytest tests/promises tests/service/test_openapi.py -rP
+PROMISES := PROMISES_SECONDS=40 PROMISES_SEEDS=1,2,3,4,5 PROMISES_TRANSFERS=100 PROMISES_CASES=10000 \
+	PROMISES_REQUESTS=1000000 PROMISES_ROWS=1000000 $(BIN)/python -m pytest -rP
+
+promises: venv ## the reliability suites, long (about an hour): five seeds, faults of 40 s each, a million requests
+	$(MAKE) --jobs=2 promises-in-numbers promises-under-faults
+
+promises-in-numbers:
+	$(PROMISES) tests/promises/test_memory.py tests/service/test_openapi.py
+
+promises-under-faults: # which mostly wait for what comes back
+	$(PROMISES) tests/promises --ignore=tests/promises/test_memory.py
 
 check: venv ## style, types, import layers
 	$(BIN)/ruff check .

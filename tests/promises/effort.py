@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 SECONDS = float(os.environ.get("PROMISES_SECONDS", "2"))
@@ -47,22 +47,3 @@ async def lateness() -> AsyncIterator[Lateness]:
         yield late
     finally:
         watching.cancel()
-
-
-async def in_one_of_three(attempt: Callable[[], Awaitable[str | None]]) -> None:
-    """Hold a bound of time, or of luck within a time, in at least one of three tries.
-
-    What else runs on the machine can make one try late, but hardly three in a row; what the code itself waits
-    for, it waits for each time.
-
-    Parameters:
-        attempt: gives what is wrong, or None.
-    """
-    found = []
-    for _ in range(3):
-        wrong = await attempt()
-        if wrong is None:
-            print(f"tries that were late: {found}")
-            return
-        found.append(wrong)
-    raise AssertionError("; ".join(found))

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession as PlainSession
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 
-from promises.effort import LONG, in_one_of_three
+from promises.effort import LONG
 from promises.requests import send
 from sqlawait import Database
 from sqlawait.fastapi import DatabaseDep, ReaderDep, SessionDep, install
@@ -24,8 +24,10 @@ from sqlawait.service.models import Account, Base, LedgerEntry, Post, User
 
 POOL = 4
 CROWD = 10 * POOL
-SECONDS = 5.0 if LONG else 1.0
-PATHS = ["/write", "/parallel", "/bridge", "/read"]
+ROUNDS = 10 if LONG else 3
+SECONDS = 0.5
+"""Of a round."""
+ROUTES = [("POST", "/write"), ("GET", "/parallel"), ("GET", "/bridge"), ("GET", "/read")]
 
 
 def careful(db: Database) -> FastAPI:
@@ -33,7 +35,7 @@ def careful(db: Database) -> FastAPI:
     app = FastAPI()
     install(app, db)
 
-    @app.get("/write")
+    @app.post("/write")
     async def write(session: SessionDep) -> int:
         user = await session.get_one(User, 1)
         await session.create(Post, user_id=user.id, title="T", body="")
@@ -58,18 +60,31 @@ def careful(db: Database) -> FastAPI:
     return app
 
 
-async def crowd(app: FastAPI, size: int, seconds: float) -> tuple[float, Counter[int]]:
-    """So many clients at once; gives good answers a second, and how often each status came."""
-    answers: Counter[int] = Counter()
-    start = time.perf_counter()
-    paths = cycle(PATHS)
+class Crowd:
+    """So many clients at once, in rounds; how often each status came, in how many seconds."""
 
-    async def client() -> None:
-        while time.perf_counter() - start < seconds:
-            answers[await send(app, "GET", next(paths))] += 1
+    def __init__(self, app: FastAPI, size: int) -> None:
+        self._app = app
+        self._size = size
+        self._routes = cycle(ROUTES)
+        self._seconds = 0.0
+        self.answers: Counter[int] = Counter()
 
-    await asyncio.gather(*(client() for _ in range(size)))
-    return answers[200] / (time.perf_counter() - start), answers
+    async def ask(self) -> None:
+        """A round."""
+        start = time.perf_counter()
+
+        async def client() -> None:
+            while time.perf_counter() - start < SECONDS:
+                self.answers[await send(self._app, *next(self._routes))] += 1
+
+        await asyncio.gather(*(client() for _ in range(self._size)))
+        self._seconds += time.perf_counter() - start
+
+    @property
+    def rate(self) -> float:
+        """Good answers a second."""
+        return self.answers[200] / self._seconds
 
 
 async def fill(db: Database) -> None:
@@ -80,27 +95,33 @@ async def fill(db: Database) -> None:
 
 
 async def test_an_overload_is_borne(url: str) -> None:
-    """Only 200 and 503, at 80 % of the rate without contention or better, and a second later as before."""
+    """Only 200 and 503, at 80 % of the rate without contention or better, and within a second as before.
+
+    The rounds with and without contention take turns: what else runs on the machine slows both.
+    """
     db = Database(url, pool_size=POOL, threads=2, pool_timeout=1)
     app = careful(db)
     async with app.router.lifespan_context(app):
         await fill(db)
-        await crowd(app, POOL, 0.3)  # warm
-
-        async def attempt() -> str | None:
-            usual, _ = await crowd(app, POOL, SECONDS)
-            async with asyncio.timeout(SECONDS + 60):
-                rate, answers = await crowd(app, CROWD, SECONDS)
-            start = time.perf_counter()
-            first = await send(app, "GET", "/write")
-            took = time.perf_counter() - start
-            assert answers.keys() <= {200, 503}, answers
-            assert first == 200
-            assert db.engine.pool.checkedout() == 0
-            print(f"{db.dialect}: {rate:.0f} of {usual:.0f} a second, {dict(answers)}, then {took:.3f} s")
-            return f"{rate=:.0f} {usual=:.0f} {took=:.2f}" if rate < 0.8 * usual or took > 1 else None
-
-        await in_one_of_three(attempt)
+        await Crowd(app, POOL).ask()  # warm
+        few, many, slowest = Crowd(app, POOL), Crowd(app, CROWD), 0.0
+        async with asyncio.timeout(ROUNDS * SECONDS * 2 + 60):
+            for _ in range(ROUNDS):
+                await few.ask()
+                await many.ask()
+                start = time.perf_counter()
+                assert await send(app, "POST", "/write") == 200
+                slowest = max(slowest, time.perf_counter() - start)
+                await many.ask()
+                await few.ask()
+        print(
+            f"{db.dialect}: {many.rate:.0f} a second for {few.rate:.0f}: {many.rate / few.rate:.0%},"
+            f" {dict(many.answers)}, then {slowest:.3f} s"
+        )
+        assert many.answers.keys() <= {200, 503}
+        assert db.engine.pool.checkedout() == 0
+        assert many.rate >= 0.8 * few.rate
+        assert slowest <= 1
 
 
 async def test_a_refusal_says_when_to_come_again(url: str) -> None:
@@ -114,13 +135,13 @@ async def test_a_refusal_says_when_to_come_again(url: str) -> None:
     ):
         await fill(db)
         held = [await db.engine.connect() for _ in range(POOL)]
-        answers = await asyncio.gather(*(http.get(path) for path in PATHS))
+        answers = await asyncio.gather(*(http.request(*route) for route in ROUTES))
         for connection in held:
             await connection.close()
-        assert [answer.status_code for answer in answers] == [503] * len(PATHS)
+        assert [answer.status_code for answer in answers] == [503] * len(ROUTES)
         assert all(answer.headers["Retry-After"] == "1" for answer in answers)
-        again = [await http.get(path) for path in PATHS]
-        assert [answer.status_code for answer in again] == [200] * len(PATHS)
+        again = [await http.request(*route) for route in ROUTES]
+        assert [answer.status_code for answer in again] == [200] * len(ROUTES)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -125,7 +125,7 @@ def check(operation: APIOperation, examples: int) -> None:
         suppress_health_check=list(HealthCheck),
     )
     def send(case: schemathesis.Case) -> None:
-        answer = case.call()
+        answer = case.call(timeout=60)  # seconds, on a machine that has other things to do
         checks = [not_a_server_error]
         if answer.status_code != 400:  # the server's own word on what is not HTTP: not in the document
             checks += [content_type_conformance, response_schema_conformance]
