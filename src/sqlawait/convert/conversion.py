@@ -25,6 +25,7 @@ from .kinds import kind_of
 from .loading.deferred import load_deferred
 from .loading.inheritance import load_subclass
 from .loading.mappers import Mappers, in_templates
+from .loading.outdated import Outdated
 from .loading.placing import Placing
 from .loading.plan import Plan
 from .loading.rereading import Rereading, reading_anew
@@ -264,7 +265,8 @@ class Conversion:
             for resource in self.resources.values():
                 if resource.asynchronous and isinstance(resource.call, ast.Call):
                     keep_after_commit(resource.call, resource.kind, self._context(resource.module))
-        for relationship in loading.reached():
+        reached = loading.reached()
+        for relationship in reached:
             assert relationship.node is not None
             module = self.project.module_of(relationship.node)
             if module.checked and module not in self.skipped:
@@ -279,6 +281,8 @@ class Conversion:
                 load_subclass(cls, self.facts, self._context(cls.module))
         for function in self.colours.awaited:
             loading.refresh_new(function, self._context(function.module))
+        mapped = {each.node for each in reached if each.node is not None}
+        write_refreshes(Outdated(self.facts, self.colours).returned(mapped), self.facts, self._context)
         self._read_again(loading)
 
     def _read_again(self, loading: Mappers) -> None:

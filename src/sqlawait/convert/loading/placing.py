@@ -13,6 +13,7 @@ from sqlawait.convert.colours import Colours
 from sqlawait.convert.facts import Facts
 
 from .options import Path, Step
+from .outdated import Outdated
 from .plan import Plan, Refresh
 from .reads import Read, Reads
 from .refreshing import Refreshing
@@ -36,6 +37,7 @@ class Placing:
         self.models = facts.inference.models
         self.statements = Statements(facts)
         self.refreshing = Refreshing(facts, colours)
+        self.outdated = Outdated(facts, colours)
         self._calls: dict[tuple[str, int], list[ast.Call]] | None = None
 
     def place(self) -> None:
@@ -47,6 +49,7 @@ class Placing:
         read: dict[ast.AST, Relationship] = {}
         for each in reads.all():
             node = each.relationship.node
+            self.outdated.place(each, self.plan)
             if node is None or each.relationship.lazy not in ("select", "True"):
                 continue
             read[node] = each.relationship

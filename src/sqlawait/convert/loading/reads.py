@@ -79,7 +79,7 @@ class Reads:
                     self.opaque.add(name)
                 relationship = self.models.relationship(row.decl, name) if row.kind == "instance" else None
                 sets = isinstance(node.ctx, ast.Store)
-                if relationship is None or not (relationship.loads_to_set if sets else relationship.on_access):
+                if relationship is None or (sets and not relationship.loads_to_set):
                     continue
                 method = self._own_method(node)
                 if row.origin is None and method is not None:
@@ -191,8 +191,7 @@ class Reads:
                 relationship = self.models.relationship(row.decl, name)
                 if relationship is None:
                     continue
-                if relationship.on_access:
-                    yield Read(relationship, row, value, root, below)
+                yield Read(relationship, row, value, root, below)
                 behind = self.models.related(row, name)
                 for inner in self._inside(field.type):
                     for each in self._rows(behind) if behind is not None else ():
