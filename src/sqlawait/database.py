@@ -328,7 +328,7 @@ class Database:
                 nothing that a rollback does not undo.
             arguments: passed on.
             isolation_level: of the transaction.
-            deadline: seconds after which no new attempt begins.
+            deadline: seconds after which a failed attempt is the last.
 
         Returns:
             What ``work`` returned, committed.

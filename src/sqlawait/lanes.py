@@ -16,7 +16,8 @@ from weakref import WeakKeyDictionary
 from sqlawait.backends import failure_of
 
 _WIDER: Final = 1.1
-_PATIENCE: Final = 2.0
+_PATIENCE: Final = 4.0
+"""Seconds, less than a database waits for a lock."""
 _in_turn: ContextVar[bool] = ContextVar("sqlawait_in_turn", default=False)
 
 
@@ -47,7 +48,7 @@ class Lane:
 
         Parameters:
             ticket: the transaction's.
-            patience: seconds to wait at most, and not more than two: it may be run inside of a transaction for
+            patience: seconds to wait at most, and not more than four: it may be run inside of a transaction for
                 whose locks the ones before it are waiting.
         """
         if _in_turn.get():

@@ -58,7 +58,7 @@ async def run_retried(
     Parameters:
         begin: opens a transaction; it is entered anew for each attempt.
         work: what to do in it. It may run several times, so it must do nothing but use its session.
-        deadline: seconds after which no new attempt is made; an attempt under way is not cut off.
+        deadline: seconds after which a failed attempt is the last; an attempt under way is not cut off.
         lane: where attempts wait for their turn, those of one transaction with one ticket.
         observers: told of each retry.
 
@@ -66,10 +66,11 @@ async def run_retried(
         Exception: what ``work`` or the commit raised, where another run does not help or the deadline is over.
         CommitUnknown: never retried; the transaction may be in the database.
     """
-    ticket = lane.ticket()
+    # Late but in turn an attempt succeeds; out of turn it collides, and makes those collide that have theirs.
+    ticket, patience = lane.ticket(), 2 * deadline
     async for attempt in stamina.retry_context(on=Retry(observers), attempts=None, timeout=deadline):
         with attempt:
-            async with lane.turn(ticket, patience=deadline), begin() as session:
+            async with lane.turn(ticket, patience=patience), begin() as session:
                 result = await work(session)
             return result  # noqa: RET504 - only now is it committed
     raise AssertionError("unreachable: the last attempt returns or raises")
