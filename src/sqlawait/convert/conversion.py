@@ -272,6 +272,11 @@ class Conversion:
             if module.checked and module not in self.skipped:
                 loading.rewrite(relationship, self._context(module))
                 self._context(module).counts["relationships"] += 1
+        for relationship in loading.circles():
+            assert relationship.node is not None
+            module = self.project.module_of(relationship.node)
+            if module.checked and module not in self.skipped:
+                loading.deepen(relationship, self._context(module))
         fields = loading.fields()
         for cls in self.project.classes:
             if cls.module.checked and cls.module not in self.skipped:
@@ -293,8 +298,14 @@ class Conversion:
         statements = Statements(self.facts)
         for function in self.colours.awaited:
             for call, models in rereading.calls(function):
-                if any(map(loading.keeps_collections, models)) and (
-                    statements.at(call) not in self.loads.circles
+                statement = statements.at(call)
+                covered = self.loads.nodes(statement, self.facts.inference.models)
+                if (
+                    any(map(loading.keeps_collections, models))
+                    and statement not in self.loads.circles
+                    and not any(
+                        rereading.holds(function, call, loading.forgets(each, covered)) for each in models
+                    )
                 ):
                     context = self._context(function.module)
                     append_keyword(call, reading_anew(call), context)

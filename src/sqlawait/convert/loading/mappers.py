@@ -158,6 +158,38 @@ class Mappers:
             text += f", join_depth={DEPTH}"
         append_keyword(call, text, context)
 
+    def circles(self) -> list[Relationship]:
+        """Eager collections whose owners are now loaded with their items.
+
+        Coming from an item, a mapper stops where it would load items again. The sync session did not: it loaded
+        the owner by a statement of its own.
+        """
+        found: dict[ast.AST, Relationship] = {}
+        for model in self.models.all():
+            for each in self.models.relationships(model).values():
+                if each.eager and each.many and each.node is not None and each.target is not None:
+                    back = self.models.relationships(each.target).values()
+                    if any(
+                        not one.many
+                        and one.node in self._changed
+                        and one.target is not None
+                        and self._is_kin(one.target, each.owner)
+                        for one in back
+                    ):
+                        found[each.node] = each
+        return list(found.values())
+
+    def deepen(self, relationship: Relationship, context: Context) -> None:
+        """Let a collection load its items where the owner was loaded with one of them, too."""
+        call = _call_of(relationship.node)
+        if call is None or any(_names(each, "join_depth") for each in ast.walk(call)):
+            return
+        for keyword in call.keywords:
+            if keyword.arg == "sa_relationship_kwargs" and isinstance(keyword.value, ast.Dict):
+                add_option(keyword.value, f'"join_depth": {DEPTH}', context.edits)
+                return
+        append_keyword(call, f"join_depth={DEPTH}", context)
+
     def _is_kin(self, one: Class, other: Class) -> bool:
         mine = {
             base
@@ -277,6 +309,28 @@ class Mappers:
                     pending.append(relationship.target)
         return False
 
+    def forgets(self, model: Class, covered: set[ast.AST | None]) -> set[Class]:
+        """The models that lose what was loaded of them when objects of a model are read anew.
+
+        That is what only a statement loads (``covered`` is what this one does), and a collection that comes
+        back to a model on the way, where a mapper stops.
+        """
+        found: set[Class] = set()
+        pending: list[tuple[Class, tuple[Class, ...]]] = [(model, ())]
+        while pending:
+            owner, passed = pending.pop()
+            for each in self.models.relationships(owner).values():
+                loaded = each.node in self._changed or each.eager
+                if each.node in self._with_statements and not loaded and each.node not in covered:
+                    found.add(owner)
+                if not loaded or each.target is None:
+                    continue
+                if not any(self._is_kin(each.target, one) for one in (*passed, owner)):
+                    pending.append((each.target, (*passed, owner)))
+                elif each.many and passed:
+                    found.add(owner)
+        return found
+
     def _surely(self, added: ast.Call, commit: ast.Call) -> bool:
         """Whether whatever comes to the commit has come by the other place: its block encloses the commit."""
         block = self.facts.parent(self.facts.project.statement(added))
@@ -339,6 +393,12 @@ def _computed(keyword: ast.keyword) -> bool:
 def _names_table(statement: ast.stmt) -> bool:
     targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
     return any(isinstance(each, ast.Name) and each.id == "__tablename__" for each in targets)
+
+
+def _names(node: ast.AST, name: str) -> bool:
+    return (isinstance(node, ast.keyword) and node.arg == name) or (
+        isinstance(node, ast.Constant) and node.value == name
+    )
 
 
 def _mentions(call: ast.Call, name: str, methods: set[str]) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from dataclasses import replace
 
 from sqlawait.analysis.declarations import Class, Module, last_name
 from sqlawait.analysis.flow import before
 from sqlawait.analysis.models import Relationship
-from sqlawait.analysis.types import members
+from sqlawait.analysis.types import Type, members
 from sqlawait.convert.colours import Colours
 from sqlawait.convert.facts import Facts
 
@@ -19,6 +20,7 @@ from .reads import Read, Reads
 from .refreshing import Refreshing
 from .statements import GETS, Statement, Statements
 
+ADDS = ("append", "extend", "add")
 ROOTS = ("select", "query", *GETS)
 
 
@@ -55,6 +57,7 @@ class Placing:
             read[node] = each.relationship
             statement = self._statement(each)
             refreshed = self._refreshed(each) if statement is None else None
+            options[node] += self._of_given(each)
             if statement is not None:
                 options[node].append(statement)
             elif refreshed is not None:
@@ -98,6 +101,34 @@ class Placing:
                 if path is not None and self._leads_to(path, read):
                     return found, path
         return None
+
+    def _of_given(self, read: Read) -> list[tuple[Statement, Path]]:
+        """The statements of rows that the function gives to what is read on: ``user.roles = roles``."""
+        path = read.row.origin.path if read.row.origin is not None else ()
+        name, function = path[-1] if path else "", self.facts.project.function_of(read.node)
+        rows: list[Type] = []
+        for node in function.own_nodes if function is not None and name else ():
+            if isinstance(node, ast.Attribute) and node.attr == name:
+                for value in self._given(node):
+                    of = self.facts.type_of(value)
+                    rows += [part for each in members(of) for part in (each, *each.args)]
+        given = [
+            replace(read, row=row)
+            for row in rows
+            if row.kind == "instance" and self.models.relationship(row.decl, read.relationship.name) is not None
+        ]
+        found = [self._statement(each) for each in given]
+        return [each for each in found if each is not None]
+
+    def _given(self, node: ast.Attribute) -> list[ast.expr]:
+        """What is given to an attribute, or added to the collection that it holds."""
+        parent = self.facts.parent(node)
+        if isinstance(parent, ast.Assign) and node in parent.targets:
+            return [parent.value]
+        call = self.facts.parent(parent) if isinstance(parent, ast.Attribute) else None
+        if isinstance(call, ast.Call) and call.func is parent and last_name(call.func) in ADDS:
+            return list(call.args)
+        return []
 
     def _at(self, place: tuple[str, int]) -> list[ast.Call]:
         """The calls that make or run a statement on a line."""

@@ -53,6 +53,12 @@ class Plan:
             declared = models.relationships(model)
             self.many |= {name for name in path if name in declared and declared[name].many}
 
+    def nodes(self, statement: Statement | None, models: Models) -> set[ast.AST | None]:
+        """The declarations of the relationships that the options of a statement load."""
+        steps = [step for path in self.options.get(statement, ()) for step in path] if statement else []
+        found = [models.relationship(step.owner, step.name) for step in steps]
+        return {each.node for each in found if each is not None}
+
     def load(self, statement: Statement, path: Path) -> None:
         """Load a path with a statement."""
         if path not in self.options[statement]:

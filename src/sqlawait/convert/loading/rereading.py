@@ -12,6 +12,7 @@ import ast
 from collections.abc import Iterator
 
 from sqlawait.analysis.declarations import Class, Function, last_name
+from sqlawait.analysis.flow import before
 from sqlawait.analysis.types import members
 from sqlawait.convert.colours import Colours
 from sqlawait.convert.facts import Facts
@@ -57,6 +58,23 @@ class Rereading:
             models = set(self._models(call.args[0])) if call.args else set()
             if models:
                 yield call, models
+
+    def holds(self, function: Function, call: ast.Call, models: set[Class]) -> bool:
+        """Whether a variable had a row of one of these models before a read, and is used after it."""
+        if not models:
+            return False
+        kin = models | {base for each in models for base, _ in self.facts.inference.bases(each)}
+        return any(
+            isinstance(node, ast.Name)
+            and isinstance(node.ctx, ast.Load)
+            and before(call, node)
+            and any(each.kind == "instance" and each.decl in kin for each in members(self.facts.type_of(node)))
+            and any(
+                each.kind == "param" or before(each.node, call)
+                for each in self.facts.inference.names.reaching(node)
+            )
+            for node in function.own_nodes
+        )
 
     # -- what writes -------------------------------------------------------------------------------------------
 
