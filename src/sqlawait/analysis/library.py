@@ -44,6 +44,8 @@ openai\.\w+\.create
 anthropic\.(Anthropic|Client)\(\)(\.\w+)*\.create
 twilio\.rest\.Client\(\)(\.\w+)*\.create
 sendgrid\.SendGridAPIClient\(\)\.send
+emails\.(Message|html)\(\)\.send
+notifications_python_client(\.\w+)*\.NotificationsAPIClient\(\)\.(send_\w+|get_\w+|get|post)
 """
 
 _CPU = r"""
