@@ -13,12 +13,14 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from sqlawait.analysis.declarations import Class, Function, Module, last_name
+from sqlawait.analysis.declarations import Binding, Class, Function, Module, last_name
 from sqlawait.analysis.types import members
 
 from .facts import Facts
 from .kinds import kind_of
+from .makers import find_makers
 from .operators import METHODS, may_be_method
+from .resources import Resource, settle
 from .rewrites.constructors import may_be_created
 from .rewrites.lambdas import PER_ITEM
 from .waits import TO_THREAD, Uses, uses_of
@@ -121,21 +123,24 @@ class Painter:
         facts: Facts,
         *,
         is_test: Callable[[Module], bool],
+        resources: dict[Binding, Resource] | None = None,
         convert_tests: bool = False,
         selected: Callable[[Function], bool] | None = None,
     ) -> None:
         self.facts = facts
         self.project = facts.project
         self.is_test = is_test
+        self.resources = resources if resources is not None else {}
         self.convert_tests = convert_tests
         self.selected = selected
         self.injection = facts.inference.injection
 
     def paint(self) -> Colours:
         """Colour the code base."""
-        colours = self._units()
+        colours = self.colours = self._units()
         self._callers(colours)
-        colours.touching = self._touching(colours)
+        self.makers = find_makers(self.facts, colours.units, self.resources)
+        colours.touching = self._touching(colours) | self.makers.keys()
         self.holders = self._holders()
         asynchronous, synchronous = self._roots(colours)
         colours.converted = self._reach(asynchronous, colours, whole=True)
@@ -147,6 +152,7 @@ class Painter:
             rest = colours.touching - colours.converted
             synchronous |= {each for each in rest if not each.is_async and not self._left_out(each.module)}
         colours.kept = self._reach(synchronous, colours)
+        self._follow_users(colours)
         colours.awaited = self._awaited(colours)
         colours.changed = self._changed(colours)
         return colours
@@ -299,7 +305,21 @@ class Painter:
             decorated = self.facts.parent(call)
             decorates = isinstance(decorated, ast.FunctionDef) and call in decorated.decorator_list
             (made if decorates else called).update(targets)
-        return {each for each in unit.uses.runs if each in called or each not in made}
+        run = {each for each in unit.uses.runs if each in called or each not in made}
+        return {each for each in run if not self._is_idle_maker(each)}
+
+    def _is_idle_maker(self, function: Function) -> bool:
+        """Whether a function only makes what others use, and can do so for either kind at import."""
+        return function in self.makers and not self._waits(function, set())
+
+    def _waits(self, function: Function, seen: set[Function]) -> bool:
+        if function in seen or function not in self.colours.units:
+            return False
+        seen.add(function)
+        uses = self.colours.units[function].uses
+        return any(w.waits or w.kind == "with" for w in uses.waits) or any(
+            self._waits(each, seen) for each in uses.runs
+        )
 
     def _wrappers(self, function: Function) -> list[Function]:
         """What the decorators of the code base put in the place of a function, and those decorators."""
@@ -406,6 +426,19 @@ class Painter:
                 return "Depends"
         return ""
 
+    def _follow_users(self, colours: Colours) -> None:
+        """Give what makes engines and factories at import the colour of who uses them."""
+        before = -1
+        while (now := len(colours.converted) + len(colours.kept)) != before:
+            before = now
+            settle(self.facts, self.resources, colours)
+            for function, made in self.makers.items():
+                if self._is_idle_maker(function):
+                    if any(each.asynchronous for each in made):
+                        colours.converted |= self._reach([function], colours, whole=True)
+                    if any(each.synchronous for each in made):
+                        colours.kept |= self._reach([function], colours)
+
     # -- where it goes -----------------------------------------------------------------------------------------
 
     def _stuck(self, colours: Colours) -> set[Function]:
@@ -511,10 +544,12 @@ class Painter:
                 if caller not in found:
                     found.add(caller)
                     pending.append(caller)
-        return {each for each in found if not self.cannot_await(each)}
+        return {each for each in found if each in self.makers or not self.cannot_await(each)}
 
     def _makes(self, function: Function) -> bool:
-        return any(isinstance(node, ast.Call) and kind_of(node, self.facts) for node in function.own_nodes)
+        kept = {each.call for each in self.resources.values()}
+        calls = (node for node in function.own_nodes if isinstance(node, ast.Call) and node not in kept)
+        return function in self.makers or any(kind_of(node, self.facts) for node in calls)
 
 
 def _top(statement: ast.stmt) -> list[ast.AST]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from sqlawait.analysis.declarations import Binding, Class, Function, Module
+from sqlawait.analysis.declarations import Class, Function, Module
 from sqlawait.analysis.inference import Inference
 from sqlawait.analysis.project import Progress, Project
 from sqlawait.analysis.types import members
@@ -33,7 +33,7 @@ from .loading.statements import Statements
 from .loading.traced import Traced
 from .loading.writing import write_options, write_refreshes
 from .operators import METHODS
-from .resources import Resource, find_resources, is_listener
+from .resources import Resource, add_dependencies, find_resources, is_listener
 from .rewrites.awaits import make_awaitable, on_sync_engine, put_await, rewrite_wait, rewrite_with
 from .rewrites.blocking import Blocking, rewrite_blocking
 from .rewrites.calls import rewrite_call, rewrite_handed, rewrite_manager
@@ -127,11 +127,18 @@ class Conversion:
         self.options = options
         self.facts = Facts(project, Inference(project))
         selected = selection(self.facts.inference, options.only)
-        self.painter = Painter(self.facts, is_test=is_test, convert_tests=False, selected=selected)
-        self.colours: Colours = self.painter.paint()
         self.skipped = {m for m in project.modules.values() if is_test(m)}
+        self.resources = find_resources(self.facts, self.skipped)
+        self.painter = Painter(self.facts, is_test=is_test, resources=self.resources, selected=selected)
+        self.colours: Colours = self.painter.paint()
+        add_dependencies(self.facts, self.resources, self.colours, self.skipped)
         self.unbound = find_unbound(self.facts, self.colours)
-        self.resources = find_resources(self.facts, self.colours, self.skipped)
+        self.making = {
+            node
+            for resource in self.resources.values()
+            if resource.function is not None and resource.asynchronous
+            for node in ast.walk(resource.call)
+        }
         self.threads = Blocking(self.facts, self.colours.awaited)
         self.wrappers = find_wrappers(self.facts, self.colours)
         self.contexts: dict[Module, Context] = {}
@@ -142,6 +149,7 @@ class Conversion:
         """Work out all changes up to the end of a phase, always from the code as it was read."""
         self.contexts = {}
         self.added = {}
+        self.doubled: set[ast.AST] = set()
         self.loads = Plan()
         self.blocking = PHASES.index(phase) < PHASES.index("async")
         if phase != "drivers":
@@ -357,7 +365,7 @@ class Conversion:
         for node in function.own_nodes:
             if isinstance(node, ast.Call):
                 kind = kind_of(node, self.facts)
-                if kind:
+                if kind and node not in self.making:
                     steps.append((self._span(node), self._making(node, kind, context), node))
                 rewrite_handed(node, self.colours.awaited, context)
                 rewrite_manager(node, self.colours.awaited, context)
@@ -486,6 +494,11 @@ class Conversion:
         assert not isinstance(node, ast.Lambda)
         copy = Edits(function.module.source)
         self._rename(list(ast.walk(node)), copy, context)
+        for resource in self.resources.values():
+            if resource.function is function and resource.asynchronous and resource.synchronous:
+                self._rename_targets(self.project.statement(resource.call), copy)
+                self._rename_globals(function, resource, copy)
+                self._declare_at_top(resource, context)
         name = copy.find(function.name, copy.start(node))
         copy.replace(name, name + len(function.name.encode()), self._twin_name(function))
         first = node.decorator_list[0].lineno if node.decorator_list else node.lineno
@@ -504,16 +517,17 @@ class Conversion:
         for node in nodes:
             if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
                 continue
+            if edits is context.edits and node in self.making:
+                continue  # an async engine or factory, kept beside its twin by a function that stays sync
             name = self._twin_of(node)
             if name:
                 self._named(node, name, edits, context)
 
     def _twin_of(self, node: ast.Name | ast.Attribute) -> str:
-        for definition in self.facts.inference.names.definitions(node):
-            if isinstance(definition, Binding):
-                resource = self.resources.get(definition)
-                if resource is not None and resource.asynchronous and resource.synchronous:
-                    return resource.twin
+        for definition in self.facts.bindings(node):
+            resource = self.resources.get(definition)
+            if resource is not None and resource.asynchronous and resource.synchronous:
+                return resource.twin
         if isinstance(node, ast.Attribute):
             for each in self.facts.properties(node):
                 if each in self.colours.twins:
@@ -592,18 +606,55 @@ class Conversion:
                 context.refuse(resource.call, refusal)
 
     def _resource_twin(self, resource: Resource, context: Context, *, before: bool) -> None:
+        """Put the sync one beside it: a function that is there twice makes either kind itself."""
         statement = self.project.statement(resource.call)
+        if resource.function in self.colours.twins or statement in self.doubled:
+            return
+        self.doubled.add(statement)
         copy = Edits(resource.module.source)
         self._rename(list(ast.walk(resource.call)), copy, context)
-        target = (
-            statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
-        )
-        if isinstance(target, ast.Name):
-            copy.replace_node(target, resource.twin)
+        self._rename_targets(statement, copy)
         indent = context.edits.indent_of(statement.lineno)
         text = copy.apply(copy.start(statement), copy.end(statement))
         line = statement.lineno if before else (statement.end_lineno or statement.lineno) + 1
         context.edits.insert_line(line, f"{indent}{text}\n")
+        if resource.function is not None:
+            self._declare_twin(resource, context)
+
+    def _rename_targets(self, statement: ast.AST, copy: Edits) -> None:
+        """Give what a statement assigns the names of the sync twins."""
+        twins = {r.name: r.twin for r in self.resources.values() if self.project.statement(r.call) is statement}
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                copy.replace_node(node, twins.get(node.id, "_"))
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                end = copy.end(node)
+                copy.replace(end - len(node.attr.encode()), end, twins.get(node.attr, node.attr))
+
+    def _declare_twin(self, resource: Resource, context: Context) -> None:
+        """Declare a global twin where the original is declared: ``global engine``, ``engine = None``."""
+        assert resource.function is not None
+        for node in resource.function.own_nodes:
+            if isinstance(node, ast.Global) and resource.name in node.names:
+                end = context.edits.end(node)
+                context.edits.replace(end, end, f", {resource.twin}")
+        self._declare_at_top(resource, context)
+
+    def _rename_globals(self, function: Function, resource: Resource, copy: Edits) -> None:
+        for node in function.own_nodes:
+            if isinstance(node, ast.Global) and resource.name in node.names:
+                at = copy.find(resource.name, copy.start(node))
+                copy.replace(at, at + len(resource.name.encode()), resource.twin)
+
+    def _declare_at_top(self, resource: Resource, context: Context) -> None:
+        for binding in resource.module.scope.bindings.get(resource.name, ()):
+            node = binding.node
+            if not isinstance(binding.value, ast.Constant) or not isinstance(node, ast.Assign | ast.AnnAssign):
+                continue
+            if node not in self.doubled and resource.binding.scope is binding.scope:
+                self.doubled.add(node)
+                line = (node.end_lineno or node.lineno) + 1
+                context.edits.insert_line(line, f"{resource.twin} = {self.facts.text(binding.value)}\n")
 
     def _top(self, module: Module, context: Context) -> None:
         """The code that runs at import, and the annotations of classes."""

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sqlawait.analysis.declarations import Binding, Function, Module, last_name
 
-from .colours import Colours
 from .facts import Facts
 from .kinds import kind_of
+
+if TYPE_CHECKING:
+    from .colours import Colours  # which asks for the resources: what makes them has the colour of their users
+
+
+HANDED_OUT = {"engine", "maker", "scoped", "made"}
 
 
 @dataclass(eq=False)
 class Resource:
-    """An engine, a session factory, a session or a name for a dependency, made at the top of a module."""
+    """An engine, a session factory, a session or a name for a dependency, that more than one function sees.
+
+    It is made at the top of a module or a class, or by a function that keeps it in a global or an attribute.
+    """
 
     binding: Binding
     module: Module
     kind: str
+    """What it is; ``made`` where a function of the code base makes it, ``alias`` for another's name."""
     call: ast.expr
     """The expression that makes it, or names another one."""
+    function: Function | None = None
+    """The function that makes it; None at the top."""
     uses: list[tuple[ast.expr, Function | None]] = field(default_factory=list)
     """Where it is named, and in which function; None at the top of a module."""
     asynchronous: bool = False
@@ -37,29 +50,59 @@ class Resource:
     @property
     def twin(self) -> str:
         """The name of its sync twin."""
-        return f"Sync{self.name}" if self.name[:1].isupper() else f"sync_{self.name}"
+        plain = self.name.lstrip("_")
+        private = "_" * (len(self.name) - len(plain))
+        return f"{private}Sync{plain}" if plain[:1].isupper() else f"{private}sync_{plain}"
 
 
-def find_resources(facts: Facts, colours: Colours, skip: set[Module]) -> dict[Binding, Resource]:
-    """The resources of a code base, each with the kinds that it is needed in."""
+def find_resources(facts: Facts, skip: set[Module]) -> dict[Binding, Resource]:
+    """The resources of a code base, and where each is used."""
     found: dict[Binding, Resource] = {}
-    for module in facts.project.modules.values():
-        if module in skip:
+    for module, binding in _shared(facts, skip):
+        value = binding.value
+        if not isinstance(value, ast.Call):
             continue
-        for bindings in module.scope.bindings.values():
-            for binding in bindings:
-                value = binding.value
-                if binding.kind not in ("assign", "annotated") or value is None or binding.path:
-                    continue
-                kind = kind_of(value, facts) if isinstance(value, ast.Call) else ""
-                if _names_twin(value, facts, colours):
-                    kind = "dependency"
-                if kind:
-                    found[binding] = Resource(binding, module, kind, value)
+        function = facts.project.function_of(binding.node)
+        kind = "" if binding.path else kind_of(value, facts)
+        if not kind and facts.targets(value) and facts.hands_out(facts.type_of(value)):
+            kind = "made" if not binding.path or facts.hands_out(facts.inference.binding_type(binding)) else ""
+        if kind and (function is None or kind in HANDED_OUT):
+            found[binding] = Resource(binding, module, kind, value, function)
     _aliases_of(facts, found, skip)
     _uses(facts, found, skip)
-    _kinds(facts, colours, found)
     return found
+
+
+def add_dependencies(facts: Facts, found: dict[Binding, Resource], colours: Colours, skip: set[Module]) -> None:
+    """Add the names for dependencies that are needed in both kinds."""
+    named: dict[Binding, Resource] = {}
+    for module in facts.project.modules.values():
+        for bindings in module.scope.bindings.values() if module not in skip else ():
+            for binding in bindings:
+                value = binding.value
+                if value is None or binding.kind not in ("assign", "annotated") or binding.path:
+                    continue
+                if binding not in found and _names_twin(value, facts, colours):
+                    named[binding] = Resource(binding, module, "dependency", value)
+    _aliases_of(facts, named, skip)
+    _uses(facts, named, skip)
+    found.update(named)
+    settle(facts, found, colours)
+
+
+def _shared(facts: Facts, skip: set[Module]) -> Iterator[tuple[Module, Binding]]:
+    """What is assigned to globals, and to attributes of classes, of their objects and of ``app.state``."""
+    for module in facts.project.modules.values():
+        for bindings in module.scope.bindings.values() if module not in skip else ():
+            yield from ((module, each) for each in bindings if each.kind in ("assign", "annotated"))
+    for cls in facts.project.classes:
+        if cls.module in skip or facts.inference.models.is_model(cls):
+            continue
+        for held in (*cls.scope.bindings.values(), *cls.assigned.values()):
+            yield from ((cls.module, each) for each in held if each.kind in ("assign", "annotated"))
+    for key, bindings in facts.project.collected.attributes.items():
+        if key.startswith("state."):
+            yield from ((each.scope.module, each) for each in bindings if each.scope.module not in skip)
 
 
 def _names_twin(value: ast.expr, facts: Facts, colours: Colours) -> bool:
@@ -71,22 +114,15 @@ def _names_twin(value: ast.expr, facts: Facts, colours: Colours) -> bool:
 
 
 def _aliases_of(facts: Facts, found: dict[Binding, Resource], skip: set[Module]) -> None:
-    """Names that are given to a resource: ``Session = SessionLocal``."""
+    """Names that are given to a resource: ``Session = SessionLocal``, ``app.state.engine = engine``."""
     for _ in range(3):
-        for module in facts.project.modules.values():
-            for bindings in module.scope.bindings.values() if module not in skip else ():
-                for binding in bindings:
-                    value = binding.value
-                    if (
-                        binding in found
-                        or binding.kind != "assign"
-                        or not isinstance(value, ast.Name | ast.Attribute)
-                    ):
-                        continue
-                    if any(
-                        isinstance(d, Binding) and d in found for d in facts.inference.names.definitions(value)
-                    ):
-                        found[binding] = Resource(binding, module, "alias", value)
+        for module, binding in _shared(facts, skip):
+            value = binding.value
+            if binding in found or binding.path or not isinstance(value, ast.Name | ast.Attribute):
+                continue
+            if any(each in found for each in facts.bindings(value)):
+                function = facts.project.function_of(binding.node)
+                found[binding] = Resource(binding, module, "alias", value, function)
 
 
 def _uses(facts: Facts, found: dict[Binding, Resource], skip: set[Module]) -> None:
@@ -103,8 +139,8 @@ def _uses(facts: Facts, found: dict[Binding, Resource], skip: set[Module]) -> No
             name = node.id if isinstance(node, ast.Name) else node.attr
             if name not in by_name and name not in renamed:
                 continue
-            for definition in facts.inference.names.definitions(node):
-                if isinstance(definition, Binding) and definition in found:
+            for definition in facts.bindings(node):
+                if definition in found:
                     function = _annotated(node, facts) or facts.project.function_of(node)
                     while function is not None and isinstance(function.node, ast.Lambda):
                         function = function.outer
@@ -131,33 +167,47 @@ def _aliases(module: Module, by_name: dict[str, list[Resource]]) -> list[str]:
     ]
 
 
-def _kinds(facts: Facts, colours: Colours, found: dict[Binding, Resource]) -> None:
+def settle(facts: Facts, found: dict[Binding, Resource], colours: Colours) -> None:
     """Mark what each resource is needed as; what another resource is made of follows that one."""
     made_of: list[tuple[Resource, Resource]] = []
+    calls = {resource.call: resource for resource in found.values()}
     for resource in found.values():
+        resource.asynchronous = resource.synchronous = False
         for node, function in resource.uses:
-            if function is not None:
-                resource.asynchronous |= function in colours.converted
-                resource.synchronous |= function in colours.kept or function not in colours.converted
-                continue
-            user = _maker_around(node, facts, found)
+            user = _maker_around(node, facts, calls)
             if user is not None:
                 made_of.append((resource, user))
+            elif function is not None:
+                resource.asynchronous |= function in colours.converted
+                resource.synchronous |= function in colours.kept or function not in colours.converted
             elif is_listener(node, facts):
                 resource.listened = True
             else:
                 resource.synchronous = True
+    _together(found)
+    parts = {resource for resource, _ in made_of}
     for resource in found.values():
-        if (
-            not resource.asynchronous
-            and not resource.synchronous
-            and not any(r is resource for r, _ in made_of)
-        ):
+        if not resource.asynchronous and not resource.synchronous and resource not in parts:
             resource.asynchronous = resource.kind != "session"
     for _ in range(4):
         for resource, user in made_of:
             resource.asynchronous |= user.asynchronous
             resource.synchronous |= user.synchronous
+    _together(found)
+
+
+def _together(found: dict[Binding, Resource]) -> None:
+    """What one call makes, and what one name is given in several places, is of one kind."""
+    groups: dict[object, list[Resource]] = defaultdict(list)
+    for resource in found.values():
+        groups[resource.call].append(resource)
+        groups[resource.binding.scope, resource.name].append(resource)
+    for _ in range(2):
+        for group in groups.values():
+            asynchronous = any(each.asynchronous for each in group)
+            synchronous = any(each.synchronous for each in group)
+            for each in group:
+                each.asynchronous, each.synchronous = asynchronous, synchronous
 
 
 def is_listener(node: ast.expr, facts: Facts) -> bool:
@@ -171,8 +221,7 @@ def is_listener(node: ast.expr, facts: Facts) -> bool:
     return False
 
 
-def _maker_around(node: ast.expr, facts: Facts, found: dict[Binding, Resource]) -> Resource | None:
-    calls = {resource.call: resource for resource in found.values()}
+def _maker_around(node: ast.expr, facts: Facts, calls: dict[ast.expr, Resource]) -> Resource | None:
     if node in calls:
         return calls[node]
     for parent in facts.project.ancestors(node):
@@ -183,4 +232,4 @@ def _maker_around(node: ast.expr, facts: Facts, found: dict[Binding, Resource]) 
     return None
 
 
-__all__ = ["Resource", "find_resources", "is_listener"]
+__all__ = ["Resource", "add_dependencies", "find_resources", "is_listener", "settle"]

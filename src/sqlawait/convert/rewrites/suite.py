@@ -124,7 +124,9 @@ class Suite:
         return list(self.facts.targets(call))
 
     def _reaches(self, call: ast.Call) -> bool:
-        return any(each in self.changed or self._takes(call, each) for each in self._targets(call))
+        targets = self._targets(call)
+        gives = all(map(self._of_application, targets)) and self._gives_handle(call)
+        return any(each in self.changed or gives or self._takes(call, each) for each in targets)
 
     def _takes(self, call: ast.Call, target: Function) -> bool:
         """Whether a function of the application is given a session, an engine or a connection."""
@@ -207,11 +209,10 @@ class Suite:
     # -- names -------------------------------------------------------------------------------------------------
 
     def _resource(self, node: ast.Name | ast.Attribute) -> bool:
-        for definition in self.facts.inference.names.definitions(node):
-            if isinstance(definition, Binding):
-                resource = self.resources.get(definition)
-                if resource is not None and resource.asynchronous:
-                    return self._definition_elsewhere(node, resource)
+        for definition in self.facts.bindings(node):
+            resource = self.resources.get(definition)
+            if resource is not None and resource.asynchronous:
+                return self._definition_elsewhere(node, resource)
         return False
 
     def _definition_elsewhere(self, node: ast.expr, resource: Resource) -> bool:
