@@ -1,9 +1,11 @@
 """What the guards cost, measured on this machine: ``make overhead``.
 
 Two processes serve the same application with uvicorn, one of them with every guard logging. They get the same
-requests in turn, round after round, from 16 connections. What counts is the serving process's CPU time, with
-the guards' watching thread. ``--in-process`` gives the requests straight to the application: without the
-server's own part in a request, the guards' share of the rest is larger.
+requests in short rounds, in turn, over 16 connections that are kept. What counts is the serving process's CPU
+time, with the guards' watching thread. A round's two halves stand side by side, so what else the machine does
+slows both; a row is the median of the rounds' shares, with the bounds between which it lies at 95 %.
+``--in-process`` gives the requests straight to the application: without the server's own part in a request, the
+guards' share of the rest is larger.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from math import ceil, floor
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -82,15 +85,14 @@ class Cost:
         return statistics.median(self.shares)
 
     @property
-    def least(self) -> float:
-        """By the quickest rounds without and with guards: the machine's other work disturbed them least."""
-        return min(self.on) / min(self.off) - 1
+    def bounds(self) -> tuple[float, float]:
+        """Between these the true median lies at 95 %, whatever the rounds' distribution.
 
-    @property
-    def spread(self) -> tuple[float, float]:
-        """The quartiles of the rounds."""
-        low, _, high = statistics.quantiles(self.shares, n=4)
-        return low, high
+        Of the sorted rounds, those that are 1.96 standard deviations of a fair coin's count from the middle.
+        """
+        shares = sorted(self.shares)
+        middle, away = len(shares) / 2, 0.98 * len(shares) ** 0.5
+        return shares[max(0, floor(middle - away))], shares[min(len(shares), ceil(middle + away) + 1) - 1]
 
     @property
     def added(self) -> float:
@@ -157,6 +159,8 @@ async def _statements(count: int) -> None:
 
 def _child(name: str, *, guarded: bool) -> None:
     """Serve; answer each line of the parent's: with the CPU seconds so far, or with those of work in here."""
+    import gc
+
     import uvloop
     from uvicorn import Config, Server
 
@@ -191,6 +195,10 @@ def _child(name: str, *, guarded: bool) -> None:
                 loop.remove_reader(sys.stdin)
             elif line == "\n":
                 print(process_time(), flush=True)
+            elif line == "warm\n":
+                gc.collect()
+                gc.freeze()  # a full collection now and then would hide what is measured
+                print(0, flush=True)
             else:
                 job = loop.create_task(work(*json.loads(line)))
                 jobs.add(job)
@@ -206,24 +214,46 @@ def _child(name: str, *, guarded: bool) -> None:
 # -- the parent
 
 
-async def _visit(port: int, path: str, count: int) -> None:
-    """Ask a server for something, from several connections that are kept."""
-    numbers = iter(range(count))
+class _Visitors:
+    """Clients of a server, over connections that are kept."""
 
-    async def client() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for number in numbers:
-            asked = path.format(1 + number * 7 % _USERS)
-            writer.write(f"GET {asked} HTTP/1.1\r\nhost: bench\r\naccept: application/json\r\n\r\n".encode())
-            head = await reader.readuntil(b"\r\n\r\n")
-            if not head.startswith(b"HTTP/1.1 200"):
-                raise SystemExit(f"{asked} answered {head[:12].decode()}")
-            _, _, rest = head.lower().partition(b"content-length: ")
-            await reader.readexactly(int(rest.split(b"\r\n", 1)[0]))
-        writer.close()
-        await writer.wait_closed()
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._loop = asyncio.new_event_loop()
+        self._connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    await asyncio.gather(*(client() for _ in range(_CLIENTS)))
+    def ask(self, path: str, count: int) -> None:
+        """Ask for something, so many times in all."""
+        self._loop.run_until_complete(self._ask(path, count))
+
+    async def _ask(self, path: str, count: int) -> None:
+        while len(self._connections) < _CLIENTS:
+            self._connections.append(await asyncio.open_connection("127.0.0.1", self._port))
+        numbers = iter(range(count))
+
+        async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            for number in numbers:
+                asked = path.format(1 + number * 7 % _USERS)
+                writer.write(
+                    f"GET {asked} HTTP/1.1\r\nhost: bench\r\naccept: application/json\r\n\r\n".encode()
+                )
+                head = await reader.readuntil(b"\r\n\r\n")
+                if not head.startswith(b"HTTP/1.1 200"):
+                    raise SystemExit(f"{asked} answered {head[:12].decode()}")
+                _, _, rest = head.lower().partition(b"content-length: ")
+                await reader.readexactly(int(rest.split(b"\r\n", 1)[0]))
+
+        await asyncio.gather(*(client(*connection) for connection in self._connections))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._loop.run_until_complete(self._close())
+        self._loop.close()
+
+    async def _close(self) -> None:
+        for _, writer in self._connections:
+            writer.close()
+            await writer.wait_closed()
 
 
 @contextmanager
@@ -253,15 +283,18 @@ def _process(
         return float(line)
 
     def ask(path: str, count: int) -> float:
+        if not count:
+            return answer("warm")
         if in_process or not path:
             return answer(json.dumps([path, count])) / count * 1e6
         before = answer("")
-        asyncio.run(_visit(port, path, count))
+        visitors.ask(path, count)
         return (answer("") - before) / count * 1e6
 
     try:
-        port = int(_number(stdout.readline()))
+        visitors = _Visitors(int(_number(stdout.readline())))
         yield ask
+        visitors.close()
     finally:
         stdin.close()
         process.wait(30)
@@ -284,6 +317,7 @@ def measure(
                 cost = Cost(row, [], [])
                 for ask in (off, on):
                     ask(row.path, 500)  # warm: plans, caches, the interpreter's own specialised code
+                    ask("", 0)
                 for number in range(rounds):
                     pair = [(off, cost.off), (on, cost.on)]
                     for ask, figures in pair if number % 2 else reversed(pair):
@@ -296,17 +330,16 @@ def table(costs: Sequence[Cost], title: str) -> Table:
     """The rows as a table."""
     made = Table(title=title, title_justify="left")
     made.add_column("row", overflow="fold")
-    for column in ("off µs", "added µs", "added", "quartiles", "quickest"):
+    for column in ("off µs", "added µs", "added", "95 %"):
         made.add_column(column, justify="right", no_wrap=True)
     for cost in costs:
-        low, high = cost.spread
+        low, high = cost.bounds
         made.add_row(
             cost.row.title,
             f"{statistics.median(cost.off):.0f}",
             f"{cost.added:.1f}",
             f"{cost.share:.1%}",
             f"{low:.1%} to {high:.1%}",
-            f"{cost.least:.1%}",
         )
     return made
 
@@ -314,7 +347,14 @@ def table(costs: Sequence[Cost], title: str) -> Table:
 def as_json(costs: Sequence[Cost]) -> list[dict[str, Any]]:
     """The rows with every measurement, in plain types."""
     return [
-        {"row": cost.row.title, "share": cost.share, "added_us": cost.added, "off": cost.off, "on": cost.on}
+        {
+            "row": cost.row.title,
+            "share": cost.share,
+            "bounds": cost.bounds,
+            "added_us": cost.added,
+            "off": cost.off,
+            "on": cost.on,
+        }
         for cost in costs
     ]
 
@@ -323,8 +363,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the table; 0 where the guards keep within their share of each request."""
     parser = argparse.ArgumentParser(prog="python -m sqlawait.bench.overhead", description=__doc__)
     parser.add_argument("--database", default="postgresql", help="postgresql, sqlite, or a server's URL")
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--requests", type=int, default=200, help="requests a round")
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--requests", type=int, default=64, help="requests a round")
     parser.add_argument("--only", default="", help="only the rows whose title contains this")
     parser.add_argument("--json", type=Path, help="write every measurement to this file")
     parser.add_argument("--in-process", action="store_true", help="without an HTTP server")

@@ -19,18 +19,15 @@ HELD = "sqlawait.held"
 class Held:
     """A connection that is out of its pool, from the moment in which it was asked for."""
 
-    __slots__ = (
-        "_stack",
-        "found",
-        "idle_since",
-        "pool",
-        "running",
-        "scope",
-        "since",
-        "streaming",
-        "task",
-        "waiter",
-    )
+    out = False
+    """It has left its pool; until then somebody waits for it."""
+    running = 0
+    """Statements that run on it now."""
+    streaming = False
+    """Its last statement's rows are read from the server as they are needed."""
+    idle_since = 0.0
+    found = False
+    waiter: Any = None
 
     def __init__(self, pool: Pool, scope: Scope | None, stack: Stack) -> None:
         self.pool = pool
@@ -38,13 +35,7 @@ class Held:
         self._stack = stack
         self.since = perf_counter()
         self.task: asyncio.Task[Any] | None = current_task()
-        self.running = 0
-        """Statements that run on it now."""
-        self.streaming = False
-        """Its last statement's rows are read from the server as they are needed."""
-        self.found = False
-        self.waiter: Any = None
-        _waiting.add(self)
+        _known.add(self)
 
     @property
     def site(self) -> Site | None:
@@ -53,13 +44,12 @@ class Held:
 
     def taken(self) -> None:
         """It has left its pool."""
-        _waiting.discard(self)
-        _held.add(self)
+        self.out = True
         scope, asked = self.scope, self.since
         self.since = self.idle_since = now = perf_counter()
         if scope is not None:
             scope.waited += now - asked
-            scope.held.add(self)
+            scope.out += 1
 
     def statement_began(self) -> None:
         """It is at work."""
@@ -72,30 +62,29 @@ class Held:
 
     def not_taken(self) -> None:
         """The wait has ended without one."""
-        _waiting.discard(self)
+        _known.discard(self)
         if self.scope is not None:
             self.scope.waited += perf_counter() - self.since
 
     def returned(self) -> None:
         """It is back."""
-        _held.discard(self)
+        _known.discard(self)
         if self.scope is not None:
-            self.scope.held.discard(self)
+            self.scope.out -= 1
 
 
 # To add to a set, and to copy it, is one step for the interpreter: threads need no lock.
-_held: set[Held] = set()
-_waiting: set[Held] = set()
+_known: set[Held] = set()
 
 
 def held_now() -> list[Held]:
     """The connections that are out."""
-    return list(_held)
+    return [held for held in list(_known) if held.out]
 
 
 def waiting_now() -> list[Held]:
     """Who waits for one."""
-    return list(_waiting)
+    return [held for held in list(_known) if not held.out]
 
 
 __all__ = ["HELD", "Held", "held_now", "waiting_now"]

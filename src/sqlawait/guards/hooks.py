@@ -12,8 +12,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from sqlalchemy import Select, event
-from sqlalchemy.orm import FromStatement, Session
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
 from sqlalchemy.pool.base import _finalize_fairy
 
@@ -39,6 +39,10 @@ def _execute(session: Session, statement: Any, params: Any = None, **options: An
     A listener to ``do_orm_execute`` would be the public way. It makes SQLAlchemy prepare each statement twice,
     a tenth of a small select, so only what is a mistake is sent that way.
     """
+    call = current_call.get()
+    if call is not None and not call.walks and isinstance(getattr(statement, "_compile_options", None), type):
+        loads.remember(session, call.stack)  # a select of the application's own: SQLAlchemy's default options
+        return _session_execute(session, statement, params, **options)
     if (
         (current_scope() is None and not judges)
         or options.get("_parent_execute_state") is not None
@@ -46,7 +50,6 @@ def _execute(session: Session, statement: Any, params: Any = None, **options: An
         or getattr(statement, "_propagate_attrs", _NONE).get("compile_state_plugin") != "orm"
     ):
         return _session_execute(session, statement, params, **options)
-    call = current_call.get()
     if (
         (call is None or call.walks)
         and not lazy_load.in_async_greenlet()
@@ -55,23 +58,17 @@ def _execute(session: Session, statement: Any, params: Any = None, **options: An
         options["_add_event"] = lazy_load.execute_began
         with lazy_load.told():
             return _session_execute(session, statement, params, **options)
-    if not isinstance(statement, (Select, FromStatement)):
-        return _session_execute(session, statement, params, **options)
-    stack = _loads_for(session, statement, options)
-    before = loads.now()
-    result = _session_execute(session, statement, params, **options)
-    if stack:
-        loads.remember(session, before, stack)
-    return result
+    loads.remember(session, _loads_for(session, statement, options))
+    return _session_execute(session, statement, params, **options)
 
 
 _NONE: dict[str, Any] = {}
 
 
 def _loads_for(session: Session, statement: Any, options: dict[str, Any]) -> Stack:
-    """The lines on whose behalf a select loads; what else there is to say of it goes to its options."""
-    asked: Any = statement._compile_options
-    if isinstance(asked, type):  # SQLAlchemy's defaults: the application asks for it
+    """The lines on whose behalf a statement loads; what else there is to say of it goes to its options."""
+    asked: Any = getattr(statement, "_compile_options", None)
+    if asked is None or isinstance(asked, type):  # SQLAlchemy's defaults: the application asks for it
         return app_stack()
     path = getattr(asked, "_current_path", None)
     is_root = path is None or path.is_root
@@ -132,7 +129,7 @@ def _connect(pool: Pool) -> Any:
         held.not_taken()
         raise
     held.taken()
-    info = fairy.info
+    info = fairy._connection_record.info  # the fairy's own is worked out anew each time
     before = info.get(HELD)
     if before is not None:
         before.returned()
@@ -173,7 +170,7 @@ def scope_ended(scope: Scope) -> None:
     blocked_loop.settle(scope)
     if scope.repeats and scope.guards.actions["n-plus-one"] == "log":
         n_plus_one.scope_ended(scope)
-    if scope.held:
+    if scope.out:
         leaked_connection.scope_ended(scope)
 
 

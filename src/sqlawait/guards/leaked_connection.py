@@ -46,9 +46,8 @@ def scope_ended(scope: Scope) -> None:
     """
     if not scope.guards.on("leaked-connection"):
         return
-    left: list[Held] = list(scope.held)
-    for held in left:
-        if held.found:
+    for held in held_now():
+        if held.scope is not scope or held.found:
             continue
         if held.task is not scope.task and held.task is not None and not held.task.done():
             continue  # a task that outlives the request, with a connection of its own

@@ -1,7 +1,7 @@
 """Which line loaded an object: found out when it is asked for, at hardly any cost until then.
 
 Each execution of an ORM select has a number, which SQLAlchemy notes on the objects that it makes or loads anew.
-A session keeps the numbers between which its selects ran, with their lines.
+A session runs one after the other: it keeps a number from before each of them, with the lines that ran it.
 """
 
 from __future__ import annotations
@@ -14,28 +14,25 @@ from sqlalchemy.orm import InstanceState, Session, loading
 from sqlawait.events import Site
 from sqlawait.guards.sites import Stack, innermost
 
-now = loading._new_runid
-"""The next number: smaller than that of each execution from now on."""
-
 _LOADS = "_sqlawait_loads"
 _KEPT = 256
 """Selects that a session remembers."""
 
 
-Load = tuple[int, int, Stack]
-"""A select that a session ran, or several from one line: the numbers before and after it, and the lines."""
+Load = tuple[int, Stack]
+"""A statement that a session ran, or several from one line: a smaller number than its own, and the lines."""
 
 
-def remember(session: Session, before: int, stack: Stack) -> None:
-    """Note which line ran a select; ``before`` is the number that was the next one then."""
-    try:
-        loads: deque[Load] = session.__dict__[_LOADS]
-    except KeyError:
-        loads = session.__dict__[_LOADS] = deque(maxlen=_KEPT)
-    else:
-        if loads[-1][2] is stack:  # a loop that loads one by one: the line is the same throughout
-            before = loads.pop()[0]
-    loads.append((before, now(), stack))
+def remember(session: Session, stack: Stack) -> None:
+    """Note which line runs a statement that is about to be executed, where no line is known that too."""
+    loads: deque[Load] | None = session.__dict__.get(_LOADS)
+    if loads is None:
+        session.__dict__[_LOADS] = deque(((_next(), stack),), _KEPT)
+    elif loads[-1][1] is not stack:  # a loop that loads one by one: the line is the same throughout
+        loads.append((_next(), stack))
+
+
+_next = loading._new_runid
 
 
 def stack_of(session: Session | None, state: InstanceState[Any]) -> Stack:
@@ -44,10 +41,7 @@ def stack_of(session: Session | None, state: InstanceState[Any]) -> Stack:
     if number is None or session is None:
         return ()
     loads: deque[Load] = session.__dict__.get(_LOADS, deque())
-    for before, after, stack in reversed(loads):
-        if before < number < after:
-            return stack
-    return ()
+    return next((stack for before, stack in reversed(loads) if before < number), ())
 
 
 def loaded_at(session: Session | None, state: InstanceState[Any]) -> Site | None:
@@ -55,4 +49,4 @@ def loaded_at(session: Session | None, state: InstanceState[Any]) -> Site | None
     return innermost(stack_of(session, state))
 
 
-__all__ = ["loaded_at", "now", "remember", "stack_of"]
+__all__ = ["loaded_at", "remember", "stack_of"]

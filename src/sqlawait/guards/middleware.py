@@ -11,12 +11,14 @@ from typing import Any
 from sqlawait.events import RequestFinished, RequestStarted
 from sqlawait.guards import blocked_loop, hooks
 from sqlawait.guards.judge import Judge
-from sqlawait.guards.scope import Scope, current_scope, entered
+from sqlawait.guards.scope import Scope, current, current_scope, entered, opened
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+_enter, _leave = current.set, current.reset
 
 
 class GuardMiddleware:
@@ -61,12 +63,14 @@ class GuardMiddleware:
         if guards.observers or self._server_timing:
             await self._told(request, scope, receive, send)
             return
-        token = request.enter()
+        opened[request] = None
+        token = _enter(request)  # as entered() does, without its generator
         try:
             await self._app(scope, receive, send)
         finally:
-            request.leave(token)
-            if request.repeats or request.held or blocked_loop.late:
+            _leave(token)
+            del opened[request]
+            if request.repeats or request.out or blocked_loop.late:
                 hooks.scope_ended(request)
 
     def _skipped(self, path: str) -> bool:
@@ -130,11 +134,10 @@ class GuardMiddleware:
 
         guards.tell(RequestStarted(request.id, request.method, request.path, at))
         try:
-            token = request.enter()
             try:
-                await self._app(scope, receive, started)
+                with entered(request):
+                    await self._app(scope, receive, started)
             finally:
-                request.leave(token)
                 hooks.scope_ended(request)
         except BaseException as failure:
             error = type(failure).__name__

@@ -47,16 +47,13 @@ def count_execution(scope: Scope, sql: str, parameters: Any, context: Any, stack
 
 
 def count(scope: Scope, execution: Execution) -> None:
-    """Count one execution in its request. Most statements run once in it: of those no more is noted.
+    """Count one execution that is not the first of its SQL in its request.
 
     Raises:
         NPlusOne: it is one too many, and the guard is set to raise.
     """
     sql, stack = execution.sql, execution.stack
-    seen = scope.tallies.get(sql)
-    if seen is None:
-        scope.tallies[sql] = execution
-        return
+    seen = scope.tallies[sql]
     if isinstance(seen, Execution):
         scope.repeats = True
         seen = scope.tallies[sql] = [Tally(seen)]

@@ -11,7 +11,7 @@ import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from time import perf_counter
 from typing import Any
 
@@ -113,6 +113,8 @@ class Scope:
     statements = 0
     database = 0.0
     """Seconds in which at least one statement ran; 0 where nobody wants to know."""
+    out = 0
+    """How many connections it has taken and not given back."""
     waited = 0.0
     """Seconds of waiting for connections."""
     blocked = 0.0
@@ -141,8 +143,6 @@ class Scope:
         self.task = current_task()
         self.tallies: dict[str, Execution | list[Tally]] = {}
         """By SQL text: its only execution, or a tally for each line that sent it."""
-        self.held: set[Any] = set()
-        """The connections that it has taken and not given back: each a :class:`sqlawait.guards.held.Held`."""
         if label:
             self._label = label
 
@@ -195,19 +195,9 @@ class Scope:
         self._found.add(key)
         return True
 
-    def enter(self) -> Token[Scope | None]:
-        """The running code, and the tasks and threads that it starts, are in this scope from now on."""
-        _open[self] = None
-        return _current.set(self)
 
-    def leave(self, token: Token[Scope | None]) -> None:
-        """Undo :meth:`enter`."""
-        _current.reset(token)
-        del _open[self]
-
-
-_current: ContextVar[Scope | None] = ContextVar("sqlawait_scope", default=None)
-_open: dict[Scope, None] = {}
+current: ContextVar[Scope | None] = ContextVar("sqlawait_scope", default=None)
+opened: dict[Scope, None] = {}
 """The scopes that have not ended, the newest last."""
 
 judges: list[Judge] = []
@@ -216,7 +206,7 @@ judges: list[Judge] = []
 
 def active() -> Judge | None:
     """The guards that judge the running code."""
-    scope = _current.get()
+    scope = current.get()
     if scope is not None:
         return scope.guards
     return judges[-1] if judges else None
@@ -227,26 +217,28 @@ def active_for(guard: GuardName) -> tuple[Judge, Scope | None] | None:
     guards = active()
     if guards is None or not guards.on(guard):
         return None
-    return guards, _current.get()
+    return guards, current.get()
 
 
-current_scope = _current.get
+current_scope = current.get
 """The scope of the running code, None outside of one."""
 
 
 @contextmanager
 def entered(scope: Scope) -> Iterator[Scope]:
     """Run a block, and the tasks and threads that it starts, in ``scope``."""
-    token = scope.enter()
+    opened[scope] = None
+    token = current.set(scope)
     try:
         yield scope
     finally:
-        scope.leave(token)
+        current.reset(token)
+        del opened[scope]
 
 
 def open_scopes() -> list[Scope]:
     """The scopes that have not ended, of all threads."""
-    return list(_open)
+    return list(opened)
 
 
 def scope_of_task(task: asyncio.Task[Any] | None) -> Scope | None:
@@ -255,9 +247,9 @@ def scope_of_task(task: asyncio.Task[Any] | None) -> Scope | None:
         return None
     context = getattr(task, "get_context", None)  # from Python 3.12 on
     if context is not None:
-        scope: Scope | None = context().get(_current)
+        scope: Scope | None = context().get(current)
         return scope
-    return next((scope for scope in reversed(list(_open)) if scope.task is task), None)
+    return next((scope for scope in reversed(list(opened)) if scope.task is task), None)
 
 
 if sys.version_info >= (3, 12):
@@ -284,10 +276,12 @@ __all__ = [
     "Tally",
     "active",
     "active_for",
+    "current",
     "current_scope",
     "current_task",
     "entered",
     "judges",
     "open_scopes",
+    "opened",
     "scope_of_task",
 ]

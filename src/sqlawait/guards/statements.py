@@ -6,6 +6,7 @@ themselves, so the methods behind the events are wrapped instead. They are priva
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from time import perf_counter
@@ -22,8 +23,8 @@ from sqlawait.exceptions import GuardError
 from sqlawait.guards import blocked_loop, lazy_load, n_plus_one
 from sqlawait.guards.held import HELD, Held
 from sqlawait.guards.judge import Judge
-from sqlawait.guards.scope import Execution, Scope, active, current_scope
-from sqlawait.guards.sites import app_stack, current_call, innermost
+from sqlawait.guards.scope import Execution, Scope, active, current_scope, judges
+from sqlawait.guards.sites import app_stack, current_call, innermost, stack_from
 
 _started = perf_counter()
 
@@ -118,7 +119,8 @@ def _single(connection: Connection, dialect: Any, context: Any, statement: Any, 
             connection._safe_close_cursor(context.cursor)
             raise
     scope.statements += 1
-    held: Held | None = proxy.info.get(HELD)  # type: ignore[union-attr] # it has a cursor
+    record = proxy._connection_record  # type: ignore[union-attr] # it has a cursor
+    held: Held | None = record.info.get(HELD) if record is not None else None
     if held is None:
         return _connection_single(connection, dialect, context, statement, parameters)
     held.running += 1
@@ -270,17 +272,22 @@ def _verb(statement: str) -> str:
 
 def _direct(engine: Engine, sql: str, arguments: Sequence[Any], statement: Any) -> _Timed | None:
     """A statement that a shaped read sends to the driver itself."""
-    guards = active()
-    if guards is None:
-        return None
     scope = current_scope()
-    execution: Execution | None = None
-    if scope is not None:
-        if _counts(scope):
-            execution = Execution(sql, arguments, app_stack(), statement)
-            n_plus_one.count(scope, execution)
+    if scope is None:
+        if not judges:
+            return None
+        guards, execution = judges[-1], None
+    else:
+        guards, execution = scope.guards, None
+        if guards.counts and not scope.endless:
+            call = current_call.get()
+            # Five frames are the library's own: to make objects of them would cost more than all the rest.
+            stack = stack_from(sys._getframe(5)) if call is None else app_stack()
+            execution = Execution(sql, arguments, stack, statement)
+            if scope.tallies.setdefault(sql, execution) is not execution:
+                n_plus_one.count(scope, execution)
         scope.statements += 1
-    if not (guards.observers or (scope is not None and scope.timed)):
+    if not guards.observers and (scope is None or not scope.timed):
         return None
     if execution is None:
         execution = Execution(sql, arguments, app_stack(), statement)
