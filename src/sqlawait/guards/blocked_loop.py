@@ -112,7 +112,8 @@ class Monitor:
         self._beat_at = clock()
         self._cpu_at = self._cpu()
         self._turns: dict[object, _Turn] = {}
-        self._starved = False
+        self._queued: dict[str, float] = {}
+        """How long each thread had waited for a processor when the lag was first noticed."""
         self._warmed_up: set[str] = set()
         self._collected = 0.0
         self._collecting_since = 0.0
@@ -202,8 +203,9 @@ class Monitor:
         turns, self._turns = self._turns, {}
         while self in late:
             late.remove(self)
-        starved, self._starved = self._starved, False
-        if starved and self._cpu() - self._cpu_at < self._after:
+        # Asked only now, when this thread runs again: a wait is added to the statistics at its end.
+        waits = [seconds - self._queued.get(thread, seconds) for thread, seconds in queued().items()]
+        if gap - max(waits, default=0.0) < self._after and self._cpu() - self._cpu_at < self._after:
             return  # the machine or other threads kept this one from running: the code is not to blame
         if gap - self._collected < self._after:
             return  # the garbage collector's pause, which no line can await
@@ -240,10 +242,8 @@ class Monitor:
 
     def _watch(self) -> None:
         """The thread: notice that the beats have stopped, and look where the loop is."""
-        late, began = -1, 0.0
-        queued: dict[str, float] = {}
+        late = -1
         while not self._stop.wait(max(self._tick, self._beat_at + self._patience - self._clock())):
-            now = self._clock()
             if not self.is_late():
                 continue
             loop = self._loop()
@@ -251,18 +251,16 @@ class Monitor:
                 self._unhook()
                 return
             if not loop.is_running():
-                self._beat_at = now  # paused between two runs of the loop: nothing is blocked
+                self._beat_at = self._clock()  # paused between two runs of the loop: nothing is blocked
                 continue
             seen = look(self._thread_id)
             if not seen or self.rests(seen[0][1][0]) or _importing(code for _, (code, _) in seen):
                 continue
             beats = self._beats
             if beats != late:
-                late, began, queued = beats, now, _queued()
+                late, self._queued = beats, queued()
             task = asyncio.current_task(loop)
             if beats == self._beats:  # still the same lag
-                waits = [seconds - queued.get(thread, seconds) for thread, seconds in _queued().items()]
-                self._starved = max(waits, default=0.0) > (now - began) / 2
                 self.see(seen, task)
             del seen, task
 
@@ -283,7 +281,7 @@ class Monitor:
         return time.clock_gettime(self._cpu_clock) if self._cpu_clock is not None else 0.0
 
 
-def _queued() -> dict[str, float]:
+def queued() -> dict[str, float]:
     """Seconds in which each thread of the process was ready to run and the machine had no processor for it.
 
     Each of them, for one that holds the interpreter's lock holds up the loop's as well. Empty where unknown.
