@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import pytest
 import uvloop
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 from tests.guards.shop import Base, Customer, Findings
@@ -37,19 +37,164 @@ def blocking(url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-async def test_a_blocking_session_on_the_loop_is_found_at_once(blocking: Engine, findings: Findings) -> None:
+Case = Callable[[Engine], Any]
+
+
+def get(engine: Engine) -> None:
+    with Session(engine) as session:
+        session.get(Customer, 1)
+
+
+def select_in_a_session(engine: Engine) -> None:
+    with Session(engine) as session:
+        session.scalars(select(Customer)).all()
+
+
+def legacy_query(engine: Engine) -> None:
+    with Session(engine) as session:
+        session.query(Customer).all()
+
+
+def flush(engine: Engine) -> None:
+    with Session(engine) as session:
+        session.add(Customer(id=100))
+        session.flush()
+
+
+def commit(engine: Engine) -> None:
+    with Session(engine) as session:
+        session.add(Customer(id=100))
+        session.commit()
+
+
+def bulk_insert(engine: Engine) -> None:
+    with Session(engine) as session:
+        session.execute(insert(Customer), [{"id": 100}, {"id": 101}])
+
+
+def connect(engine: Engine) -> None:
+    engine.connect().close()
+
+
+def begin(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def raw_connection(engine: Engine) -> None:
+    engine.raw_connection().close()
+
+
+def reflection(engine: Engine) -> None:
+    inspect(engine).get_table_names()
+
+
+def create_tables(engine: Engine) -> None:
+    Base.metadata.create_all(engine)
+
+
+async def after_an_await(engine: Engine) -> None:
+    await asyncio.sleep(0)
+    get(engine)
+
+
+async def in_a_task(engine: Engine) -> None:
+    await asyncio.create_task(after_an_await(engine))
+
+
+async def in_a_callback(engine: Engine) -> None:
+    done = asyncio.get_running_loop().create_future()
+
+    def call() -> None:
+        try:
+            get(engine)
+        except BlockedLoop as error:
+            done.set_exception(error)
+
+    asyncio.get_running_loop().call_soon(call)
+    await done
+
+
+CAUGHT = [
+    get, select_in_a_session, legacy_query, flush, commit, bulk_insert, connect, begin, raw_connection,
+    reflection, create_tables, after_an_await, in_a_task, in_a_callback,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CAUGHT, ids=lambda case: case.__name__)
+async def test_a_blocking_database_call_is_found_at_once(
+    blocking: Engine, findings: Findings, case: Case
+) -> None:
     """However quick it is, with its line, and before it is sent."""
     with (
         Guards(blocked_loop="raise", observers=[findings]) as guards,
         guards.scope("GET /customers"),
-        Session(blocking) as session,
         pytest.raises(BlockedLoop, match="runs on the event loop"),
     ):
-        session.get(Customer, 1)
+        made = case(blocking)
+        if made is not None:
+            await made
     (finding,) = findings
     assert finding.site is not None
-    assert finding.site.function == "test_a_blocking_session_on_the_loop_is_found_at_once"
+    assert finding.site.function == (case.__name__ if case in CAUGHT[:11] else "get")
     assert "run_sync" in finding.fix
+
+
+async def in_a_thread(engine: Engine) -> None:
+    await asyncio.to_thread(get, engine)
+
+
+async def in_an_executor(engine: Engine) -> None:
+    await asyncio.get_running_loop().run_in_executor(None, commit, engine)
+
+
+async def in_a_thread_of_its_own(engine: Engine) -> None:
+    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def run() -> None:
+        get(engine)
+        loop.call_soon_threadsafe(done.set)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    await done.wait()
+    thread.join()
+
+
+def a_session_that_sends_nothing(engine: Engine) -> None:
+    with Session(engine) as session:
+        session.add(Customer(id=100))
+        session.expunge_all()
+
+
+def a_statement_that_is_only_built(engine: Engine) -> None:
+    str(select(Customer).where(Customer.id == 1).compile(engine))
+
+
+async def what_a_thread_has_loaded(engine: Engine) -> None:
+    customer = Customer(id=100)
+    with Session(engine, expire_on_commit=False) as session:
+        session.add(customer)
+        await asyncio.to_thread(session.commit)
+        assert session.get(Customer, 100) is customer
+        assert customer.name == "Ada"
+
+
+SILENT = [
+    in_a_thread, in_an_executor, in_a_thread_of_its_own, a_session_that_sends_nothing,
+    a_statement_that_is_only_built, what_a_thread_has_loaded,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SILENT, ids=lambda case: case.__name__)
+async def test_silent_where_the_loop_goes_on(blocking: Engine, findings: Findings, case: Case) -> None:
+    """Blocking code in a thread is where it belongs; what sends nothing does not block."""
+    with Guards(blocked_loop="raise", observers=[findings]) as guards, guards.scope("GET /customers"):
+        made = case(blocking)
+        if made is not None:
+            await made
+    assert findings == []
 
 
 async def test_a_line_is_reported_once_a_request(blocking: Engine, findings: Findings) -> None:
@@ -59,18 +204,6 @@ async def test_a_line_is_reported_once_a_request(blocking: Engine, findings: Fin
             with Session(blocking) as session:
                 session.get(Customer, 1)
     assert len(findings.of("blocked-loop")) == 1
-
-
-async def test_silent_in_a_thread(blocking: Engine, findings: Findings) -> None:
-    """Blocking code in a thread is where it belongs."""
-
-    def work() -> None:
-        with Session(blocking) as session:
-            session.get(Customer, 1)
-
-    with Guards(blocked_loop="raise", observers=[findings]) as guards, guards.scope("GET /customers"):
-        await asyncio.to_thread(work)
-    assert findings == []
 
 
 def test_silent_without_a_loop(blocking: Engine, findings: Findings) -> None:
