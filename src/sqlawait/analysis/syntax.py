@@ -18,7 +18,7 @@ _PARAMS = re.compile(
 _ALIAS = re.compile(r"^(\s*)type (\w+)( *)(\[[^\]\n]*\])?( *)=", re.MULTILINE)
 
 
-def parse(source: str, filename: str) -> ast.Module:
+def parse(source: str, filename: str = "<source>") -> ast.Module:
     """The tree of a file.
 
     Raises:

@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from sqlawait.analysis.syntax import parse
+
 from .finding import Edit, Finding
 
 Texts = dict[Path, str]
@@ -57,7 +59,7 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
 def with_imports(text: str, needed: Iterable[tuple[str, str]]) -> str:
     """The text with imports of these (module, name) pairs, where they are missing."""
     for module, name in sorted(needed):
-        tree = ast.parse(text)
+        tree = parse(text)
         if _bound(tree, module, name):
             continue
         same = [

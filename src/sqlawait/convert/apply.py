@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlawait.analysis.syntax import parse
+
 
 class Refused(Exception):
     """The tree is not in a state that a conversion may be written to."""
@@ -35,7 +37,7 @@ def write_all(files: Mapping[Path, str]) -> None:
     """Write the files; when one cannot be written, put back those that were."""
     for path, text in files.items():
         if path.suffix == ".py":
-            compile(text, str(path), "exec", dont_inherit=True)
+            compile(parse(text, str(path)), str(path), "exec", dont_inherit=True)
     staged: dict[Path, Path] = {}
     with restored(files):
         try:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from sqlawait.analysis.declarations import Class, Function, Module
+from sqlawait.analysis.declarations import Class, Function, Module, last_name
 from sqlawait.analysis.inference import Inference
 from sqlawait.analysis.project import Progress, Project
+from sqlawait.analysis.syntax import parse
 from sqlawait.analysis.types import members
 from sqlawait.check.finding import Finding
 
@@ -55,6 +56,7 @@ from .waits import TO_THREAD, Wait
 Step = tuple[int, Callable[[], None], ast.AST]
 Phase = Literal["drivers", "queries", "loading", "async", "tests"]
 ORM = "sqlalchemy.orm"
+ROUTES = {"get", "post", "put", "patch", "delete", "head", "options", "websocket", "api_route"}
 PHASES: tuple[Phase, ...] = get_args(Phase)
 """The steps of a conversion; the code runs after each. It is sync up to the third."""
 
@@ -107,9 +109,26 @@ class Result:
 def is_test(module: Module) -> bool:
     """Whether a file holds tests or what only tests need."""
     name = module.path.name
-    if name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py":
+    if name == "conftest.py" or any(part in ("tests", "test", "testing") for part in module.path.parts[-4:-1]):
         return True
-    return any(part in ("tests", "test", "testing") for part in module.path.parts[-4:-1])
+    return (name.startswith("test_") or name.endswith("_test.py")) and _has_tests(module.tree)
+
+
+def _has_tests(tree: ast.Module) -> bool:
+    """Whether pytest finds something in a file: an application may deal with tests, too."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
+            if not any(
+                isinstance(each, ast.Call) and last_name(each.func) in ROUTES for each in node.decorator_list
+            ):
+                return True
+        elif isinstance(node, ast.ClassDef):
+            methods = [
+                each.name for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
+            ]
+            if any(each.startswith("test") for each in methods):
+                return True
+    return False
 
 
 class Conversion:
@@ -707,7 +726,7 @@ class Conversion:
             after = add_star(after, source)
         exported = self._imported_from(module)
         after = remove_unused(module.source, after, exported=exported)
-        ast.parse(after)
+        parse(after)
         return after
 
     def _imported_from(self, module: Module) -> set[str]:
@@ -747,7 +766,7 @@ def _loads(statement: ast.stmt) -> list[ast.AST]:
 
 def _with_helper(source: str, helper: str) -> str:
     """Put a function of ours behind the imports."""
-    tree = ast.parse(source)
+    tree = parse(source)
     line = 0
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):

@@ -8,6 +8,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from sqlawait.analysis.syntax import parse
+
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
@@ -145,7 +147,7 @@ class Edits:
         """The lines that begin inside a string."""
         return {
             line
-            for node in ast.walk(ast.parse(self.source))
+            for node in ast.walk(parse(self.source))
             if isinstance(node, ast.Constant | ast.JoinedStr) and node.end_lineno is not None
             for line in range(node.lineno + 1, node.end_lineno + 1)
         }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import sys
 
+from sqlawait.analysis.syntax import parse
+
 from .edits import Edits
 
 OURS = (
@@ -23,7 +25,7 @@ def add_imports(source: str, needed: dict[tuple[str, str], str]) -> str:
     """Add ``from x import y`` for each need, to an import of the same module where there is one."""
     if not needed:
         return source
-    tree = ast.parse(source)
+    tree = parse(source)
     edits = Edits(source)
     by_module: dict[str, list[str]] = {}
     for (module, name), local in sorted(needed.items()):
@@ -44,7 +46,7 @@ def add_imports(source: str, needed: dict[tuple[str, str], str]) -> str:
 
 def add_star(source: str, module: str) -> str:
     """Add ``from module import *`` behind the imports."""
-    tree = ast.parse(source)
+    tree = parse(source)
     edits = Edits(source)
     edits.insert_line(_import_end(tree) + 1, f"from {module} import *  # noqa: F403\n")
     return edits.apply()
@@ -128,7 +130,7 @@ def _import_end(tree: ast.Module) -> int:
 
 def remove_unused(before: str, after: str, *, exported: set[str]) -> str:
     """Remove imports that ``before`` used and ``after`` does not."""
-    old, new = ast.parse(before), ast.parse(after)
+    old, new = parse(before), parse(after)
     used_before, used_after = _used(old), _used(new)
     edits = Edits(after)
     for node in _top_imports(new):

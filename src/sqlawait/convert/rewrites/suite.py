@@ -325,17 +325,30 @@ def import_of_bridge(module: Module, bridge: Path, project_modules: dict[Path, M
     if not package:
         return NAME
     here, there = module.path.parent, bridge.parent
+    names = [there.name]
+    above = there.parent
+    while (above / "__init__.py") in project_modules:
+        names.append(f"{above.name}.{names[-1]}")
+        above = above.parent
+    named = [each for each in names if _is_named(each, there, project_modules)]
+    if named and names[-1] not in named:  # under another name it would be there twice
+        return f"{named[-1]}.{NAME}"
     if here.is_relative_to(there):
         steps = len(here.relative_to(there).parts)
         between = [here, *list(here.parents)[:steps]]
         if all((folder / "__init__.py") in project_modules for folder in between):
             return "." * (steps + 1) + NAME
-    parts = [there.name]
-    above = there.parent
-    while (above / "__init__.py") in project_modules:
-        parts.insert(0, above.name)
-        above = above.parent
-    return ".".join([*parts, NAME])
+    return f"{names[-1]}.{NAME}"
+
+
+def _is_named(package: str, folder: Path, project_modules: dict[Path, Module]) -> bool:
+    """Whether the files of a folder import from it by this name."""
+    return any(
+        isinstance(each, ast.ImportFrom) and not each.level and f"{each.module}.".startswith(f"{package}.")
+        for path, module in project_modules.items()
+        if path.is_relative_to(folder)
+        for each in module.tree.body
+    )
 
 
 __all__ = ["NAME", "Suite", "bridge_source", "import_of_bridge", "place_bridge"]

@@ -1,0 +1,70 @@
+"""Files as code bases have them: in newer syntax, under names that mislead, in folders that are packages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlawait.convert.conversion import Options, Result
+
+
+def test_newer_syntax(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """Files in the syntax of a newer Python than the one that converts them are converted too."""
+    source = """
+        from collections.abc import Callable
+        from sqlalchemy.orm import Session
+
+        type Post[T] = Callable[[T], None]
+
+
+        def find[T](db: Session, model: type[T]) -> T | None:
+            return db.get(model, 1)
+        """
+    found = convert({"module.py": source}).changes[tmp_path / "module.py"][1]
+    assert (
+        "type Post[T] = Callable[[T], None]\n\n\nasync def find[T](db: AsyncSession, model: type[T])" in found
+    )
+
+
+def test_files_that_are_named_like_tests(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """A file of the application may deal with tests; it is one where pytest finds something in it."""
+    source = """
+        from fastapi import APIRouter, Depends
+        from sqlalchemy.orm import Session
+
+        router = APIRouter()
+
+
+        @router.get("/")
+        def test_results(db: Session):
+            return db.get(Result, 1)
+        """
+    test = "def test_it(db):\n    db.commit()\n"
+    result = convert({"start_test.py": source, "test_runs.py": source, "test_it.py": test})
+    assert set(result.changes) == {tmp_path / "start_test.py", tmp_path / "test_runs.py"}
+
+
+def test_bridge_under_the_name_of_the_suite(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """Where the suite imports its helpers as ``tests``, the bridge is there under no other name."""
+    app = """
+        from sqlalchemy.orm import Session
+
+
+        def work(db: Session):
+            db.commit()
+        """
+    files = {
+        "my-app/__init__.py": "",
+        "my-app/app.py": app,
+        "my-app/tests/__init__.py": "",
+        "my-app/tests/helpers.py": "from app import work\n\n\ndef helper(db):\n    work(db)\n",
+        "my-app/tests/conftest.py": "from tests.helpers import helper\n",
+        "my-app/tests/deep/test_it.py": "from app import work\n\n\ndef test_it(db):\n    work(db)\n",
+    }
+    changes = {
+        str(path.relative_to(tmp_path / "my-app")): after
+        for path, (_, after) in convert(files, Options(tests=True)).changes.items()
+    }
+    assert "from tests.async_bridge import *" in changes["tests/conftest.py"]
+    assert "from tests.async_bridge import " in changes["tests/helpers.py"]
+    assert "from tests.async_bridge import " in changes["tests/deep/test_it.py"]
