@@ -67,13 +67,19 @@ PROMISES := PROMISES_SECONDS=40 PROMISES_SEEDS=1,2,3,4,5 PROMISES_TRANSFERS=100 
 	PROMISES_REQUESTS=1000000 PROMISES_ROWS=1000000 $(BIN)/python -m pytest -rP
 
 promises: venv ## the reliability suites, long (about an hour): five seeds, faults of 40 s each, a million requests
-	$(MAKE) --jobs=2 promises-in-numbers promises-under-faults
+	$(MAKE) --jobs=3 promises-under-faults promises-in-crowds promises-in-numbers
+
+FAULTS := tests/promises/test_chaos.py tests/promises/test_workers.py
+NUMBERS := tests/promises/test_memory.py tests/service/test_openapi.py
+
+promises-under-faults: # they mostly wait for what comes back
+	$(PROMISES) $(FAULTS)
+
+promises-in-crowds:
+	$(PROMISES) tests/promises $(FAULTS:%=--ignore=%) $(NUMBERS:%=--ignore=%)
 
 promises-in-numbers:
-	$(PROMISES) tests/promises/test_memory.py tests/service/test_openapi.py
-
-promises-under-faults: # which mostly wait for what comes back
-	$(PROMISES) tests/promises --ignore=tests/promises/test_memory.py
+	$(PROMISES) $(NUMBERS)
 
 check: venv ## style, types, import layers
 	$(BIN)/ruff check .
