@@ -184,17 +184,11 @@ class Workers:
             env=self._environ,
         )
         try:
-            async with asyncio.timeout(_PATIENCE), httpx.AsyncClient(base_url=self.base) as http:
-                while True:
-                    try:
-                        await http.get("/openapi.json")
-                    except httpx.TransportError:
-                        await asyncio.sleep(0.05)
-                    else:
-                        return self
+            await self.serving()
         except BaseException:
             await self.__aexit__()
             raise
+        return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._process is not None
@@ -210,6 +204,17 @@ class Workers:
             if worker.is_running():
                 worker.kill()
         await asyncio.to_thread(psutil.wait_procs, workers, 10)
+
+    async def serving(self) -> None:
+        """Wait until one of them answers."""
+        async with asyncio.timeout(_PATIENCE), httpx.AsyncClient(base_url=self.base) as http:
+            while True:
+                try:
+                    await http.get("/openapi.json")
+                except httpx.TransportError:
+                    await asyncio.sleep(0.05)
+                else:
+                    return
 
     def peak(self) -> int:
         """Bytes of memory that the started process has had at most: with one worker, the one that serves."""

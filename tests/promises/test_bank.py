@@ -39,8 +39,8 @@ async def test_nothing_is_lost_doubled_or_made_up(url: str, level: str | None, s
         unresolved = answers["503 deadlock"] + answers["503 serialization"]
         in_turn = max(alone, await it.takes(transfers=20)) * CLIENTS
         print(f"{db.dialect} {level}: {dict(answers)}; a transfer of each, in turn: {in_turn:.2f} s")
-        # on a machine so slow that a transfer of each, one after another, takes longer, it cannot be held
-        assert unresolved <= answers.total() * 0.001 or in_turn > DEADLINE, answers
+        # where a transfer of each, one after another, takes half of it, a slow moment takes the other half
+        assert unresolved <= answers.total() * 0.001 or in_turn > DEADLINE / 2, (answers, in_turn)
         assert await it.audit() == []
         told = it.told
         assert len(told.acknowledged) > told.answers.total() / 4, told.answers

@@ -42,6 +42,7 @@ async def test_killed_workers_break_no_promise(backend: str, seed: int, request:
     async with served_bank("sqlawait.service.main:app", url, seed, count=3) as (it, workers):
 
         async def kill(random: Random) -> None:
+            await workers.serving()  # where they start slowly, none would live to serve
             workers.kill(random)
 
         faults = {"kill -9 of a worker": kill}
