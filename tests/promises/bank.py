@@ -243,8 +243,12 @@ class Bank:
                     await self.finished.wait()
 
     async def audit(self) -> list[str]:
-        """Every promise that the database does not keep, in words; empty is right."""
-        async with self.db.transaction(read_only=True) as session:
+        """Every promise that the database does not keep, in words; empty is right.
+
+        All is read in one snapshot: a request whose client has given up may be done at any time later.
+        """
+        level = None if self.db.dialect == "sqlite" else "REPEATABLE READ"
+        async with self.db.transaction(read_only=True, isolation_level=level) as session:
             answers = {answer.key: json.loads(answer.body)["id"] for answer in await session.find_all(Answer)}
             transfers = {transfer.id: transfer for transfer in await session.find_all(Transfer)}
             accounts = await session.find_all(Account)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,8 @@ from sqlawait import Database
 
 DEADLINE = 2.0
 """Seconds within which conflicts are resolved: what ``db.run`` takes for its own."""
+TOLD = ("acknowledged and lost", "stored and never asked for")
+"""What is found of clients that have not finished: they are told later, or earlier, than the audit reads."""
 
 
 @asynccontextmanager
@@ -45,6 +48,18 @@ async def test_nothing_is_lost_doubled_or_made_up(url: str, level: str | None, s
         told = it.told
         assert len(told.acknowledged) > told.answers.total() / 4, told.answers
         assert db.engine.pool.checkedout() == 0
+
+
+async def test_the_audit_is_of_one_moment(url: str) -> None:
+    """While transfers go on, the database agrees with itself in every audit."""
+    async with bank(careful_app, Database(url), 1) as it, asyncio.TaskGroup() as group:
+        working = group.create_task(it.run(clients=8, transfers=8))
+        audits = 0
+        while not working.done():
+            found = await it.audit()
+            assert [one for one in found if not one.startswith(TOLD)] == []
+            audits += 1
+        assert audits > 1
 
 
 async def test_the_naive_variant_is_caught(url: str) -> None:
