@@ -143,6 +143,8 @@ async def _failed(engine: Engine, pool: FairPool, lease: Lease, error: BaseExcep
     broken: BaseException | None = error
     try:
         try:
+            if not hasattr(adapted, "_handle_exception"):
+                raise error  # SQLAlchemy 2.0's connections to MySQL have nothing to translate
             adapted._handle_exception(error)
         except Exception as translated:
             dialect: Any = engine.dialect
