@@ -140,3 +140,37 @@ def test_again(convert: Callable[..., Result], tmp_path: Path) -> None:
     for path, (_, text) in first.changes.items():
         path.write_text(text)
     assert convert({}).changes == {}
+
+
+def test_session_made_at_import(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """What works on a session that a script has made at import stays sync, with all that it needs."""
+    script = """
+        from sqlalchemy import create_engine
+        from sqlalchemy.orm import Session, sessionmaker
+        from fastapi import Depends, FastAPI
+
+        app = FastAPI()
+        SessionLocal = sessionmaker(create_engine("sqlite://"))
+
+
+        def get_db():
+            with SessionLocal() as db:
+                yield db
+
+
+        db = next(get_db())
+
+
+        def fill():
+            db.add(object())
+            db.commit()
+
+
+        @app.get("/")
+        def work(db: Session = Depends(get_db)):
+            db.commit()
+        """
+    found = convert({"module.py": script}).changes[tmp_path / "module.py"][1]
+    assert "db = next(get_db_sync())" in found
+    assert "\ndef fill():\n    db.add(object())\n    db.commit()\n" in found
+    assert "async def work(db: AsyncSession = Depends(get_db)):\n    await db.commit()" in found

@@ -134,6 +134,8 @@ class Painter:
         self.convert_tests = convert_tests
         self.selected = selected
         self.injection = facts.inference.injection
+        self.made: dict[Module, set[str]] = {}
+        """The sessions that the top of each module takes out of a function of the code base."""
 
     def paint(self) -> Colours:
         """Colour the code base."""
@@ -352,11 +354,30 @@ class Painter:
         """Whether a function belongs to Alembic's environment or the like."""
         return function.module.path.name == "env.py" or "versions" in function.module.path.parts
 
+    def _is_on_made_session(self, function: Function) -> bool:
+        """Whether a function works on a session that code at import has made, where nothing can be awaited."""
+        module = function.module
+        if module not in self.made:
+            self.made[module] = {
+                name
+                for name, bindings in module.scope.bindings.items()
+                for each in bindings
+                if isinstance(each.value, ast.Call)
+                and not kind_of(each.value, self.facts)
+                and self.facts.is_session(each.value)
+            }
+        return any(
+            isinstance(node, ast.Name)
+            and node.id in self.made[module]
+            and any(each.scope is module.scope for each in self.facts.inference.names.reaching(node))
+            for node in (function.own_nodes if self.made[module] else ())
+        )
+
     def is_barrier(self, function: Function) -> bool:
         """Whether a library calls the function and does not await it: sync code starts here."""
         if function.is_async or function in self.injection.routes:
             return False
-        if self._is_script(function):
+        if self._is_script(function) or self._is_on_made_session(function):
             return True
         if any(_name(decorator) in BARRIERS for decorator in function.decorators):
             return True
