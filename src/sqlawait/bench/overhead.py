@@ -256,10 +256,11 @@ class _Visitors:
             await writer.wait_closed()
 
 
+Ask = Callable[[str, int], float]
+
+
 @contextmanager
-def _process(
-    target: Target, app: str, *, guarded: bool, in_process: bool
-) -> Iterator[Callable[[str, int], float]]:
+def _process(target: Target, app: str, *, guarded: bool, in_process: bool) -> Iterator[Ask]:
     command = [sys.executable, "-m", "sqlawait.bench.overhead", "--child", app]
     process = subprocess.Popen(  # noqa: S603 # this very module
         [*command, "--guarded"] if guarded else command,
@@ -304,26 +305,36 @@ def _process(
 def measure(
     target: Target, rows: Sequence[Row], *, rounds: int, count: int, in_process: bool = False
 ) -> list[Cost]:
-    """Measure rows, with and without guards in turn; the first of each pair changes with the round."""
-    costs: list[Cost] = []
+    """Measure rows, with and without guards in turn; the first of each pair changes with the round.
+
+    Two processes that do the same differ by some per cent, by where their memory came to lie: a row is measured
+    in several pairs of them, one after the other.
+    """
+    costs = {row: Cost(row, [], []) for row in rows}
     for name in dict.fromkeys(row.app for row in rows):
-        with (
-            _process(target, name, guarded=False, in_process=in_process) as off,
-            _process(target, name, guarded=True, in_process=in_process) as on,
-        ):
-            for row in rows:
-                if row.app != name:
-                    continue
-                cost = Cost(row, [], [])
-                for ask in (off, on):
-                    ask(row.path, 500)  # warm: plans, caches, the interpreter's own specialised code
-                    ask("", 0)
-                for number in range(rounds):
-                    pair = [(off, cost.off), (on, cost.on)]
-                    for ask, figures in pair if number % 2 else reversed(pair):
-                        figures.append(ask(row.path, count))
-                costs.append(cost)
-    return costs
+        for _ in range(_PAIRS):
+            with (
+                _process(target, name, guarded=False, in_process=in_process) as off,
+                _process(target, name, guarded=True, in_process=in_process) as on,
+            ):
+                for row in rows:
+                    if row.app == name:
+                        _rounds(costs[row], off, on, rounds // _PAIRS, count)
+    return list(costs.values())
+
+
+_PAIRS = 4
+
+
+def _rounds(cost: Cost, off: Ask, on: Ask, rounds: int, count: int) -> None:
+    path = cost.row.path
+    for ask in (off, on):
+        ask(path, 400)  # warm: plans, caches, the interpreter's own specialised code
+        ask("", 0)
+    for number in range(rounds):
+        pair = [(off, cost.off), (on, cost.on)]
+        for ask, figures in pair if number % 2 else reversed(pair):
+            figures.append(ask(path, count))
 
 
 def table(costs: Sequence[Cost], title: str) -> Table:
