@@ -14,7 +14,7 @@ from sqlawait.analysis.project import Project
 from sqlawait.convert.conversion import Conversion, Options, Result
 
 sys.path.insert(0, str(Path(__file__).parent))
-collect_ignore = ["apps", "traced"]
+collect_ignore = ["apps", "suites", "traced"]
 
 
 @pytest.fixture

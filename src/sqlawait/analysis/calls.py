@@ -114,7 +114,11 @@ class Calls:
         return isinstance(parent, ast.YieldFrom | ast.Starred)
 
     def _leaving(self, call: ast.Call) -> Iterator[Outward]:
-        for callee in members(self.inference.type_of(call.func)):
+        callees = list(members(self.inference.type_of(call.func)))
+        if isinstance(self.inference.project.parent(call), ast.Await):
+            # What is awaited on a session of either kind is the method of the async one.
+            callees = [each for each in callees if _is_coroutine(each)] or callees
+        for callee in callees:
             if callee.kind == "external":
                 yield Outward(call, callee.name)
             elif callee.kind == "function" and isinstance(callee.decl, Function) and callee.decl.module.stub:
@@ -190,5 +194,11 @@ CONSUMERS = {
 }
 """What goes through the generator that it is given."""
 RUN_AT_ONCE = {f"builtins.{name}" for name in ("map", "filter", "sorted", "min", "max", "any", "all", "sum")}
+
+
+def _is_coroutine(callee: Type) -> bool:
+    """Whether it is a coroutine function of the stubs."""
+    return isinstance(callee.decl, Function) and callee.decl.module.stub and callee.decl.is_async
+
 
 __all__ = ["Calls", "Edge", "Outward"]

@@ -15,7 +15,7 @@ from typing import Protocol
 from .annotations import Annotations
 from .attributes import Attributes
 from .calling import Calling
-from .declarations import Binding, Class, Function, Module
+from .declarations import Binding, Class, Function, Module, last_name
 from .decorating import Decorating
 from .expressions import Expressions
 from .fixtures import Fixtures
@@ -337,7 +337,14 @@ class Inference:
             found = declared
         else:
             found = self.refine(declared, union(self.type_of(each) for each in function.returns))
+            if self._may_be_any(function) and found.kind == "union":
+                found = UNKNOWN
         return instance("Coroutine", found) if function.is_async else found
+
+    def _may_be_any(self, function: Function) -> bool:
+        """Whether a function is declared to give anything: of several kinds none is meant more than others."""
+        returns = None if isinstance(function.node, ast.Lambda) else function.node.returns
+        return returns is not None and last_name(returns) == "Any"
 
     # -- protocols
 

@@ -127,7 +127,12 @@ def _options(inference: Inference, call: ast.Call, callee: Type) -> Type | None:
 
 
 def _inspect(inference: Inference, call: ast.Call, _callee: Type) -> Type | None:
-    return None if has_sync_bind(inference, call) else external("sqlalchemy.inspection")
+    if has_sync_bind(inference, call):
+        return None
+    for each in members(inference.type_of(call.args[0])) if call.args else ():
+        if each.kind == "instance" and inference.models.is_model(each.decl):
+            return stub_class(inference, "sqlalchemy.orm.InstanceState")
+    return external("sqlalchemy.inspection")
 
 
 def has_sync_bind(inference: Inference, call: ast.Call) -> bool:

@@ -13,15 +13,15 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from sqlawait.analysis.declarations import Binding, Class, Function, Module, last_name
+from sqlawait.analysis.declarations import Binding, Class, Function, Module
 from sqlawait.analysis.types import members
 
+from .barriers import Barriers
+from .borrowing import borrowers
 from .facts import Facts
 from .kinds import kind_of
 from .makers import find_makers
-from .operators import METHODS, may_be_method
 from .resources import Resource, settle
-from .rewrites.constructors import may_be_created
 from .rewrites.lambdas import PER_ITEM
 from .waits import TO_THREAD, Uses, uses_of
 
@@ -31,6 +31,8 @@ ASYNC_CALLS = {
     "add_api_websocket_route", "on_event", "Provide",
 }  # fmt: skip
 """What takes a function that may as well be a coroutine function."""
+IN_GREENLET = {"run_sync", "greenlet_spawn"}
+"""Calls in whose function sync code may wait."""
 SYNC_CALLS = TO_THREAD | {
     "submit", "Thread", "Process", "Timer", "signal", "listen", "register", "add_job", "reduce", "groupby",
     "apply_async", "delay", "run_sync", "Command",
@@ -38,44 +40,6 @@ SYNC_CALLS = TO_THREAD | {
     "property", "add_middleware_sync", "target",
 }  # fmt: skip
 """What calls the function it is given, and does not await."""
-BARRIERS = {
-    "task", "shared_task", "periodic_task", "actor", "command", "callback", "listens_for", "scheduled",
-    "job", "receiver", "scheduled_job", "cli", "group", "on_after_configure", "connect",
-    "worker_process_init", "template_filter", "app_template_filter", "context_processor", "before_send",
-    "compiles", "template_global", "signal", "listens",
-}  # fmt: skip
-"""Decorators whose function a library calls and does not await: where sync code starts."""
-UNAWAITED = {
-    "validates", "validator", "field_validator", "root_validator", "model_validator", "field_serializer",
-    "computed_field", "model_serializer", "property", "cached_property", "hybrid_property",
-    "hybrid_method", "expression", "comparator", "setter", "lru_cache", "cache", "cached", "memoize",
-    "declared_attr", "reconstructor", "singledispatch", "validate_call", "alru", "ttl_cache",
-}  # fmt: skip
-"""Decorators whose function cannot be a coroutine function, whoever calls it."""
-ASYNC_DUNDERS = {
-    "__call__": "__call__",
-    "__enter__": "__aenter__",
-    "__exit__": "__aexit__",
-    "__iter__": "__aiter__",
-}
-BARRIER_BASES = {
-    "Consumer",
-    "Broker",
-    "Worker",
-    "ModelView",
-    "HttpUser",
-    "TestCase",
-    "Task",
-    "Thread",
-    "Process",
-    "Command",
-    "BaseCommand",
-    "Cmd",
-    "TypeDecorator",
-    "UserDefinedType",
-    "Middleware",
-}
-"""Base classes from outside whose methods a library calls and does not await."""
 
 
 @dataclass(eq=False)
@@ -111,10 +75,6 @@ class Colours:
         return self.changed & self.kept
 
 
-def _name(decorator: ast.expr) -> str:
-    return last_name(decorator.func if isinstance(decorator, ast.Call) else decorator)
-
-
 class Painter:
     """Works the colours out."""
 
@@ -122,6 +82,7 @@ class Painter:
         self,
         facts: Facts,
         *,
+        barriers: Barriers,
         is_test: Callable[[Module], bool],
         resources: dict[Binding, Resource] | None = None,
         convert_tests: bool = False,
@@ -129,13 +90,12 @@ class Painter:
     ) -> None:
         self.facts = facts
         self.project = facts.project
+        self.barriers = barriers
         self.is_test = is_test
         self.resources = resources if resources is not None else {}
         self.convert_tests = convert_tests
         self.selected = selected
         self.injection = facts.inference.injection
-        self.made: dict[Module, set[str]] = {}
-        """The sessions that the top of each module takes out of a function of the code base."""
 
     def paint(self) -> Colours:
         """Colour the code base."""
@@ -177,7 +137,7 @@ class Painter:
         found: list[ast.AST] = []
         for node in function.own_nodes:
             found.append(node)
-            if isinstance(node, ast.Lambda) and self.receiver(node) != "run_sync":
+            if isinstance(node, ast.Lambda) and self.facts.receiver(node) not in IN_GREENLET:
                 found += list(ast.walk(node.body))
         return found
 
@@ -193,7 +153,7 @@ class Painter:
             for target in unit.uses.runs:
                 self.called[target].add(unit)
             for node, handed in unit.uses.references:
-                if self.receiver(node) in PER_ITEM | TO_THREAD:
+                if self.facts.receiver(node) in PER_ITEM | TO_THREAD:
                     self.called[handed].add(unit)
         for cls in self.project.classes:
             for base, _ in self.facts.inference.bases(cls)[1:]:
@@ -250,7 +210,7 @@ class Painter:
         if function.cls is not None and function.cls in self.holders and function.name != "__init__":
             for base, _ in self.facts.inference.bases(function.cls):
                 for method in () if base.module.stub else base.methods.values():
-                    if not self.cannot_await(method) and not self.is_barrier(method):
+                    if not self.barriers.cannot_await(method) and not self.barriers.is_barrier(method):
                         yield method
 
     def _provides(self, function: Function) -> bool:
@@ -277,10 +237,11 @@ class Painter:
         synchronous: set[Function] = set()
         entries = set(self.injection.routes) | set(self.injection.all)
         functions = [each for each in colours.units if not self._left_out(each.module)]
+        borrowing = self._borrowing(functions) if self.selected is None else set()
         for function in functions:
-            if self.is_barrier(function):
+            if self.barriers.is_barrier(function) or function in borrowing:
                 synchronous.add(function)
-            elif not self.cannot_await(function) and (function.is_async or function in entries):
+            elif not self.barriers.cannot_await(function) and (function.is_async or function in entries):
                 if self.selected is None or self.selected(function):
                     asynchronous |= {function, *self._provided(function)}
                 elif function in self.injection.routes and not function.is_async:
@@ -298,6 +259,13 @@ class Painter:
             rooted = asynchronous | synchronous
             asynchronous |= {each for each in functions if each not in rooted and self._is_alone(each)}
         return asynchronous, synchronous
+
+    def _borrowing(self, functions: list[Function]) -> set[Function]:
+        callers = {
+            each: {unit.function for unit in self.called[each] if not self._left_out(unit.module)}
+            for each in functions
+        }
+        return borrowers(functions, callers, self.holders, self.facts, self.barriers)
 
     def _run_at_import(self, unit: Unit) -> set[Function]:
         """What the top of a module runs; a decorator has the colour of what it decorates."""
@@ -348,104 +316,18 @@ class Painter:
         callers = {unit.function for unit in self.called[function] if not self._left_out(unit.module)}
         if callers - {function} or function.outer is not None:
             return False
-        return not self._is_script(function) and not self.cannot_await(function)
-
-    def _is_script(self, function: Function) -> bool:
-        """Whether a function belongs to Alembic's environment or the like."""
-        return function.module.path.name == "env.py" or "versions" in function.module.path.parts
-
-    def _is_on_made_session(self, function: Function) -> bool:
-        """Whether a function works on a session that code at import has made, where nothing can be awaited."""
-        module = function.module
-        if module not in self.made:
-            self.made[module] = {
-                name
-                for name, bindings in module.scope.bindings.items()
-                for each in bindings
-                if isinstance(each.value, ast.Call)
-                and not kind_of(each.value, self.facts)
-                and self.facts.is_session(each.value)
-            }
-        return any(
-            isinstance(node, ast.Name)
-            and node.id in self.made[module]
-            and any(each.scope is module.scope for each in self.facts.inference.names.reaching(node))
-            for node in (function.own_nodes if self.made[module] else ())
-        )
-
-    def is_barrier(self, function: Function) -> bool:
-        """Whether a library calls the function and does not await it: sync code starts here."""
-        if function.is_async or function in self.injection.routes:
-            return False
-        if self._is_script(function) or self._is_on_made_session(function):
-            return True
-        if any(_name(decorator) in BARRIERS for decorator in function.decorators):
-            return True
-        if function.cls is not None and not function.name.startswith("__"):
-            outside = {
-                name.rpartition(".")[2] for name in self.facts.inference.attributes.outside_bases(function.cls)
-            }
-            return bool(outside & BARRIER_BASES)
-        return False
-
-    def cannot_await(self, function: Function) -> bool:
-        """Whether a function cannot become a coroutine function, though async code may reach it."""
-        if function.is_async:
-            return False
-        if any(_name(decorator) in UNAWAITED for decorator in function.decorators):
-            return not self._may_be_awaited(function)
-        if self.is_barrier(function) and function.cls is not None:
-            return True
-        if function.name == "__init__":
-            return not may_be_created(function, self.facts)
-        if function.name in METHODS:
-            return not may_be_method(function, self.facts)
-        special = function.name.startswith("__") and function.name.endswith("__")
-        return function.cls is not None and special and function.name not in ASYNC_DUNDERS
-
-    def _may_be_awaited(self, function: Function) -> bool:
-        """Whether a property may give a coroutine: every place that reads it is in sight, and can await it."""
-        cls = function.cls
-        if function.decorator_names != {"property"} or cls is None or self.facts.inference.models.is_model(cls):
-            return False
-        if self.facts.inference.attributes.outside_bases(cls):
-            return False
-        for node in self.project.collected.attribute_reads.get(function.name, ()):
-            if not isinstance(node.ctx, ast.Load) or not list(members(self.facts.type_of(node.value))):
-                return False
-        return True
+        return not self.barriers.is_script(function) and not self.barriers.cannot_await(function)
 
     def _handed(
         self, node: ast.expr, function: Function, asynchronous: set[Function], synchronous: set[Function]
     ) -> None:
-        name = self.receiver(node)
+        name = self.facts.receiver(node)
         if self.selected is not None and name in ASYNC_CALLS:
             return
         if name in ASYNC_CALLS or (name in TO_THREAD and self.selected is None):
             asynchronous.add(function)
         elif name in SYNC_CALLS and function.outer is None:
             synchronous.add(function)
-
-    def receiver(self, node: ast.AST) -> str:
-        """The last name of the call that a function is handed to."""
-        parent = self.facts.parent(node)
-        while isinstance(parent, ast.keyword | ast.Tuple | ast.List | ast.Starred):
-            if isinstance(parent, ast.keyword) and parent.arg in (
-                "target",
-                "callback",
-                "default",
-                "onupdate",
-                "default_factory",
-            ):
-                return "target"
-            parent = self.facts.parent(parent)
-        if isinstance(parent, ast.Call):
-            return last_name(parent.func)
-        if isinstance(parent, ast.Subscript | ast.Assign):
-            target = parent.targets[0] if isinstance(parent, ast.Assign) else parent
-            if isinstance(target, ast.Subscript) and last_name(target.value) == "dependency_overrides":
-                return "Depends"
-        return ""
 
     def _follow_users(self, colours: Colours) -> None:
         """Give what makes engines and factories at import the colour of who uses them."""
@@ -471,20 +353,22 @@ class Painter:
         pending = list(waiting)
         while pending:
             function = pending.pop()
-            if self.cannot_await(function):
+            if self.barriers.cannot_await(function):
                 continue
             for unit in self.called[function]:
                 if unit.function in colours.converted and unit.function not in waiting:
                     waiting.add(unit.function)
                     pending.append(unit.function)
         unseen = {each for each in colours.units if self._is_unseen(each, colours)}
-        return {each for each in waiting if self.cannot_await(each)} | unseen
+        return {each for each in waiting if self.barriers.cannot_await(each)} | unseen
 
     def _is_unseen(self, function: Function, colours: Colours) -> bool:
         """Whether a method that nobody in sight calls waits, and cannot be a coroutine."""
         if function in colours.converted or function.cls is None or not colours.units[function].uses.waits:
             return False
-        if self._left_out(function.module) or self.is_barrier(function) or not self.cannot_await(function):
+        if self._left_out(function.module) or self.barriers.is_barrier(function):
+            return False
+        if not self.barriers.cannot_await(function):
             return False
         return not self.called[function] and any(
             each in colours.converted for each in function.cls.methods.values()
@@ -516,7 +400,9 @@ class Painter:
             if function.cls is not None and "__init__" in function.cls.methods:
                 near.append(function.cls.methods["__init__"])
             near += [
-                each for _, each in unit.uses.references if self.receiver(_) not in SYNC_CALLS | ASYNC_CALLS
+                each
+                for _, each in unit.uses.references
+                if self.facts.receiver(_) not in SYNC_CALLS | ASYNC_CALLS
             ]
             pending += [each for each in near if each in colours.touching]
         return found
@@ -526,7 +412,7 @@ class Painter:
             each
             for each in colours.converted
             if any(w.waits or w.kind == "with" for w in colours.units[each].uses.waits)
-            and not self.cannot_await(each)
+            and not self.barriers.cannot_await(each)
         }
         # A generator that hands out a session closes it, and so it waits.
         pending = list(found)
@@ -541,7 +427,7 @@ class Painter:
                 each for each in (*self.family[function], *self.wrapped[function]) if each in colours.converted
             ]
             for each in near:
-                if each not in found and not self.cannot_await(each):
+                if each not in found and not self.barriers.cannot_await(each):
                     found.add(each)
                     pending.append(each)
         return found
@@ -565,7 +451,7 @@ class Painter:
                 if caller not in found:
                     found.add(caller)
                     pending.append(caller)
-        return {each for each in found if each in self.makers or not self.cannot_await(each)}
+        return {each for each in found if each in self.makers or not self.barriers.cannot_await(each)}
 
     def _makes(self, function: Function) -> bool:
         kept = {each.call for each in self.resources.values()}

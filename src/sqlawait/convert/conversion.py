@@ -16,6 +16,8 @@ from sqlawait.analysis.syntax import parse
 from sqlawait.analysis.types import members
 from sqlawait.check.finding import Finding
 
+from .barriers import Barriers
+from .bridge import NAME, bridge_source, import_of_bridge, place_bridge
 from .colours import SYNC_CALLS, Colours, Painter
 from .context import Context, Refusal
 from .drivers import Drivers
@@ -35,19 +37,31 @@ from .loading.traced import Traced
 from .loading.writing import write_options, write_refreshes
 from .operators import METHODS
 from .resources import Resource, add_dependencies, find_resources, is_listener
-from .rewrites.awaits import make_awaitable, on_sync_engine, put_await, rewrite_wait, rewrite_with
+from .rewrites.awaits import (
+    make_awaitable,
+    on_sync_engine,
+    on_sync_session,
+    put_await,
+    rewrite_wait,
+    rewrite_with,
+)
 from .rewrites.blocking import Blocking, rewrite_blocking
-from .rewrites.calls import rewrite_call, rewrite_handed, rewrite_manager
+from .rewrites.calls import rewrite_call, rewrite_handed, rewrite_manager, rewrite_walk
 from .rewrites.constructors import rewrite_dependencies
 from .rewrites.decorators import find_wrappers, rewrite_wrapper
 from .rewrites.definitions import annotations_of, rewrite_annotation, rewrite_definition
-from .rewrites.factories import append_keyword, keep_after_commit, rewrite_factory
+from .rewrites.factories import (
+    append_keyword,
+    keep_after_commit,
+    rewrite_factory,
+    rewrite_session_of_state,
+)
 from .rewrites.lambdas import PER_ITEM, rewrite_per_item
 from .rewrites.operators import rewrite_operator
 from .rewrites.pagination import rewrite_pagination
 from .rewrites.query import rewrite_query
 from .rewrites.schema import rewrite_schema
-from .rewrites.suite import NAME, Suite, bridge_source, import_of_bridge, place_bridge
+from .rewrites.suite import Suite
 from .slices import selection
 from .tracing.trace import Trace
 from .unbound import find_unbound, hand_session, take_session
@@ -148,8 +162,11 @@ class Conversion:
         selected = selection(self.facts.inference, options.only)
         self.skipped = {m for m in project.modules.values() if is_test(m)}
         self.resources = find_resources(self.facts, self.skipped)
-        self.painter = Painter(self.facts, is_test=is_test, resources=self.resources, selected=selected)
-        self.colours: Colours = self.painter.paint()
+        barriers = Barriers(self.facts, self.root)
+        painter = Painter(
+            self.facts, barriers=barriers, is_test=is_test, resources=self.resources, selected=selected
+        )
+        self.colours: Colours = painter.paint()
         add_dependencies(self.facts, self.resources, self.colours, self.skipped)
         self.unbound = find_unbound(self.facts, self.colours)
         self.making = {
@@ -348,7 +365,8 @@ class Conversion:
     def _function(self, function: Function, context: Context) -> None:
         self.colours.units[function]
         awaited = function in self.colours.awaited
-        rewrite_definition(function, awaited, context)
+        shared = function in self.colours.kept and function not in self.colours.twins
+        rewrite_definition(function, awaited, context, shared=shared)
         if function in self.unbound.functions:
             take_session(function, self.unbound.functions[function], context)
         self._take(self._steps(function, context), context)
@@ -364,11 +382,11 @@ class Conversion:
         for call, targets in unit.uses.calls:
             steps.append((self._span(call), self._calling(call, targets, context), call))
         for reference, handed in unit.uses.references:
-            if handed in self.colours.awaited and not handed.is_async:
+            if handed in self.colours.awaited and not handed.is_async and handed.name != "__call__":
                 steps.append((self._span(reference), self._handing(reference, handed, context), reference))
         for read, targets in unit.uses.reads:
             if any(each in self.colours.awaited and not each.is_async for each in targets):
-                steps.append((self._span(read), self._reading(read, context), read))
+                steps.append((self._span(read), self._reading(read, targets, context), read))
         for operation, targets in unit.uses.operators:
             hit = [each for each in targets if each in self.colours.awaited and not each.is_async]
             if hit:
@@ -386,6 +404,8 @@ class Conversion:
                 kind = kind_of(node, self.facts)
                 if kind and node not in self.making:
                     steps.append((self._span(node), self._making(node, kind, context), node))
+                for session in self.facts.lending.sessions(node):
+                    on_sync_session(session, context)
                 rewrite_handed(node, self.colours.awaited, context)
                 rewrite_manager(node, self.colours.awaited, context)
             elif isinstance(node, ast.With):
@@ -393,6 +413,8 @@ class Conversion:
                 steps.append((0, self._entering(node, waits, context), node))
             elif isinstance(node, ast.AnnAssign):
                 rewrite_annotation(node.annotation, context)
+            elif isinstance(node, ast.Attribute) and self.facts.is_session_of_state(node):
+                rewrite_session_of_state(node, context)
             elif isinstance(node, ast.Name | ast.Attribute) and self._listened_to(node):
                 on_sync_engine(node, context)
         return steps
@@ -443,7 +465,7 @@ class Conversion:
 
     def _handing(self, node: ast.expr, handed: Function, context: Context) -> Callable[[], None]:
         def step() -> None:
-            receiver = self.painter.receiver(node)
+            receiver = self.facts.receiver(node)
             if not isinstance(node, ast.Name | ast.Attribute):
                 return
             if receiver in PER_ITEM:
@@ -457,8 +479,11 @@ class Conversion:
     def _operating(self, node: ast.expr, target: Function, context: Context) -> Callable[[], None]:
         return lambda: rewrite_operator(node, target, context)
 
-    def _reading(self, node: ast.Attribute, context: Context) -> Callable[[], None]:
+    def _reading(self, node: ast.Attribute, targets: list[Function], context: Context) -> Callable[[], None]:
         def step() -> None:
+            if any(each.yields for each in targets):
+                rewrite_walk(node, context)
+                return
             make_awaitable(node, context)
             put_await(node, context)
 

@@ -12,6 +12,8 @@ from sqlawait.analysis.models import Relationship
 from sqlawait.analysis.project import Project
 from sqlawait.analysis.types import Type, members
 
+from .lending import Lending
+
 SESSION = "sqlalchemy.orm.Session"
 SCOPED = "sqlalchemy.orm.scoped_session"
 MAKER = "sqlalchemy.orm.sessionmaker"
@@ -50,6 +52,7 @@ class Facts:
     def __init__(self, project: Project, inference: Inference) -> None:
         self.project = project
         self.inference = inference
+        self.lending = Lending(self)
         self.given_session: dict[Function, str] = {}
         """Functions that the conversion gives a session, and the name of that parameter."""
 
@@ -94,6 +97,27 @@ class Facts:
             return isinstance(parent.targets[0], ast.Tuple | ast.List)
         return False
 
+    def receiver(self, node: ast.AST) -> str:
+        """The last name of the call that a function is handed to."""
+        parent = self.parent(node)
+        while isinstance(parent, ast.keyword | ast.Tuple | ast.List | ast.Starred):
+            if isinstance(parent, ast.keyword) and parent.arg in (
+                "target",
+                "callback",
+                "default",
+                "onupdate",
+                "default_factory",
+            ):
+                return "target"
+            parent = self.parent(parent)
+        if isinstance(parent, ast.Call):
+            return last_name(parent.func)
+        if isinstance(parent, ast.Subscript | ast.Assign):
+            target = parent.targets[0] if isinstance(parent, ast.Assign) else parent
+            if isinstance(target, ast.Subscript) and last_name(target.value) == "dependency_overrides":
+                return "Depends"
+        return ""
+
     # -- types -------------------------------------------------------------------------------------------------
 
     def type_of(self, node: ast.expr) -> Type:
@@ -133,6 +157,14 @@ class Facts:
     def is_transaction(self, node: ast.expr) -> bool:
         """Whether it is a transaction of a sync session or connection."""
         return self._is(node, "sqlalchemy.Transaction", "sqlalchemy.orm.SessionTransaction")
+
+    def is_session_of_state(self, node: ast.expr) -> bool:
+        """Whether it is the session that an object's state names, ``inspect(user).session``."""
+        return (
+            isinstance(node, ast.Attribute)
+            and node.attr == "session"
+            and self._is(node.value, "sqlalchemy.orm.InstanceState")
+        )
 
     def is_query(self, node: ast.expr) -> bool:
         """Whether it is a legacy query."""

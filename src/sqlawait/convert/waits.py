@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sqlawait.analysis.declarations import Function, last_name
+from sqlawait.analysis.declarations import Class, Function, last_name
+from sqlawait.analysis.types import members
 
 from .chains import RUNS, Chain, read_chain
 from .facts import Facts
@@ -55,6 +56,7 @@ WaitKind = Literal[
     "new",
     "schema",
     "paginate",
+    "callback",
 ]
 
 
@@ -146,6 +148,13 @@ def _functions(node: ast.Name | ast.Attribute, facts: Facts) -> list[Function]:
     each = found.decl
     if found.kind == "function" and isinstance(each, Function) and not each.module.stub:
         return [each]
+    if isinstance(parent, ast.Call | ast.keyword):  # an object that is handed on to be called
+        called = [
+            m.decl.methods.get("__call__")
+            for m in members(found)
+            if m.kind == "instance" and isinstance(m.decl, Class)
+        ]
+        return [each for each in called if each is not None and not each.module.stub]
     return []
 
 
@@ -190,6 +199,8 @@ def _waits(node: ast.Call, facts: Facts) -> WaitKind | Literal["entered"] | None
         return "schema"
     if facts.inference.names.qualified(func) in PAGINATE:
         return "paginate"
+    if facts.lending.calls_back(node):
+        return "callback"
     if not isinstance(func, ast.Attribute):
         return "thread" if _hands_over(node, facts) else None
     name, owner = func.attr, func.value

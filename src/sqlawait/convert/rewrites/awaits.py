@@ -11,6 +11,8 @@ from sqlawait.convert.waits import Wait
 
 from .lambdas import rewrite_per_item
 
+CONCURRENCY = "sqlalchemy.util"
+
 
 def make_awaitable(node: ast.AST, context: Context) -> None:
     """Make sure that ``await`` may stand at a node; raises Refusal where it cannot."""
@@ -71,6 +73,9 @@ def rewrite_wait(wait: Wait, context: Context) -> None:
     elif wait.kind == "bulk":
         make_awaitable(node, context)
         _bulk(node, node.func, context)
+    elif wait.kind == "callback":
+        make_awaitable(node, context)
+        _callback(node, context)
     elif wait.kind in ("session", "begin", "connection", "transaction"):
         make_awaitable(node, context)
         _refuse_streams(node)
@@ -96,6 +101,28 @@ def _bulk(node: ast.Call, func: ast.Attribute, context: Context) -> None:
         edits.end(func.value), edits.end(func), f".run_sync(lambda sync_session: sync_session.{func.attr}"
     )
     edits.wrap_node(node, "await ", ")")
+
+
+def _callback(node: ast.Call, context: Context) -> None:
+    """A call of a library that uses the session runs where sync code may wait."""
+    if any(isinstance(each, ast.Await | ast.NamedExpr) for each in ast.walk(node)):
+        raise Refusal("SAW904", "this call uses the session of the request, and its arguments are awaited")
+    session = context.facts.session_in_reach(node)
+    run = (
+        f"{session}.run_sync(lambda _: "
+        if session
+        else f"{context.need(CONCURRENCY, 'greenlet_spawn')}(lambda: "
+    )
+    if context.facts.needs_parentheses(node) and not in_parentheses(node, context):
+        context.edits.wrap_node(node, f"(await {run}", "))")
+    else:
+        context.edits.wrap_node(node, f"await {run}", ")")
+
+
+def on_sync_session(node: ast.expr, context: Context) -> None:
+    """What sync code keeps and uses is the sync session inside the async one."""
+    end = context.edits.end(node)
+    context.edits.replace(end, end, ".sync_session")
 
 
 def _thread(node: ast.expr, context: Context) -> None:
@@ -168,6 +195,7 @@ __all__ = [
     "listed",
     "make_awaitable",
     "on_sync_engine",
+    "on_sync_session",
     "put_await",
     "rewrite_wait",
     "rewrite_with",

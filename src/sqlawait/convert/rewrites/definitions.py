@@ -28,8 +28,8 @@ MANAGERS = {"contextmanager": "asynccontextmanager", "ContextManager": "AsyncCon
 ENTRIES = {"__enter__": "__aenter__", "__exit__": "__aexit__", "__iter__": "__aiter__", "__next__": "__anext__"}
 
 
-def rewrite_definition(function: Function, awaited: bool, context: Context) -> None:
-    """Rewrite the head of a converted function."""
+def rewrite_definition(function: Function, awaited: bool, context: Context, *, shared: bool = False) -> None:
+    """Rewrite the head of a converted function; ``shared``: sync code gives it a sync session, too."""
     node = function.node
     assert not isinstance(node, ast.Lambda)
     edits = context.edits
@@ -46,7 +46,7 @@ def rewrite_definition(function: Function, awaited: bool, context: Context) -> N
             if name in MANAGERS:
                 _renamed(decorator, MANAGERS[name], "contextlib", context)
     for annotation in annotations_of(function):
-        rewrite_annotation(annotation, context)
+        rewrite_annotation(annotation, context, shared=shared)
     if node.returns is not None and awaited and function.yields:
         _walked(node.returns, context)
 
@@ -92,8 +92,13 @@ def _comes_from(node: ast.expr, source: str, context: Context) -> bool:
     return context.facts.inference.names.qualified(node).startswith(source)
 
 
-def rewrite_annotation(node: ast.expr, context: Context, *, only: str = "") -> None:
-    """Sync classes named in an annotation become their async counterparts; ``only`` one of them, by name."""
+def rewrite_annotation(node: ast.expr, context: Context, *, only: str = "", shared: bool = False) -> None:
+    """Sync classes named in an annotation become their async counterparts; ``only`` one of them, by name.
+
+    ``shared``: they stay beside their counterparts.
+    """
+    if shared and any(isinstance(each, ast.Name) and each.id.startswith("Async") for each in _names(node)):
+        return
     for each in _names(node):
         if only and not (isinstance(each, ast.Name | ast.Attribute) and last_name(each) == only):
             continue
@@ -102,11 +107,13 @@ def rewrite_annotation(node: ast.expr, context: Context, *, only: str = "") -> N
             if text == "Session" or (text.endswith(".Session") and "sqlalchemy" in text):
                 context.need(ASYNCIO, "AsyncSession")
                 quote = context.edits.text(each)[0]
-                context.edits.replace_node(each, f"{quote}AsyncSession{quote}")
+                beside = f" | {text}" if shared else ""
+                context.edits.replace_node(each, f"{quote}AsyncSession{beside}{quote}")
             continue
         counterpart = counterpart_of(each, context)
         if counterpart is not None:
-            context.edits.replace_node(each, context.need(*counterpart))
+            beside = f" | {context.edits.text(each)}" if shared else ""
+            context.edits.replace_node(each, context.need(*counterpart) + beside)
 
 
 def counterpart_of(node: ast.expr, context: Context) -> tuple[str, str] | None:

@@ -34,6 +34,12 @@ def rewrite_factory(call: ast.Call, kind: str, context: Context, drivers: Driver
         _function(call, "async_object_session", ASYNCIO, context)
 
 
+def rewrite_session_of_state(node: ast.Attribute, context: Context) -> None:
+    """Let ``inspect(user).session`` be the async session that the object is in."""
+    end = context.edits.end(node)
+    context.edits.replace(end - len(node.attr), end, "async_session")
+
+
 def keep_after_commit(call: ast.Call, kind: str, context: Context) -> None:
     """Let a factory's sessions keep what they have loaded, as async ones must, while they are still sync."""
     if kind == "maker" or (kind == "session" and counterpart_of(call.func, context) is not None):
@@ -147,4 +153,4 @@ def _session(call: ast.Call, context: Context) -> None:
     _keep_after_commit(call, context)
 
 
-__all__ = ["append_keyword", "keep_after_commit", "rewrite_factory"]
+__all__ = ["append_keyword", "keep_after_commit", "rewrite_factory", "rewrite_session_of_state"]

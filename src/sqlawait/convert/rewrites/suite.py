@@ -7,11 +7,10 @@ async counterparts and taken back as the sync ones inside; overrides of dependen
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
-from sqlawait.analysis.declarations import Binding, Function, Module, last_name
-from sqlawait.analysis.project import Project
+from sqlawait.analysis.declarations import Binding, Class, Function, Module, last_name
 from sqlawait.analysis.types import members
+from sqlawait.convert.bridge import NAME
 from sqlawait.convert.colours import Colours
 from sqlawait.convert.context import Context
 from sqlawait.convert.drivers import Drivers, async_url
@@ -20,8 +19,8 @@ from sqlawait.convert.kinds import kind_of
 from sqlawait.convert.resources import Resource
 from sqlawait.convert.unbound import Unbound, hand_session, session_at
 
-BRIDGE = Path(__file__).parent.parent / "async_bridge.stub"
-NAME = "async_bridge"
+PATCHES = {"patch", "object", "setattr"}
+"""Calls that put what they are given in the place of something else."""
 MOCKS = {"MagicMock", "Mock"}
 SESSION_ATTRIBUTES = {
     "commit",
@@ -54,6 +53,14 @@ class Suite:
         self.resources = resources
         self.drivers = drivers
         self.unbound = unbound
+        units = (*colours.units.values(), *colours.tops.values())
+        self.patches = {
+            function
+            for unit in units
+            for node, function in unit.uses.references
+            if facts.receiver(node) in PATCHES
+        }
+        """Functions that are put in the place of others."""
         self.changed = {
             each for each in colours.converted if each in colours.changed or each in colours.awaited
         }
@@ -95,10 +102,8 @@ class Suite:
                 if bridge:
                     self._call(node, context)
                     self._engine(node, context)
-            elif bridge and isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
-                named = self._resource(node) and not self._is_patched(node)
-                if named:
-                    context.edits.wrap_node(node, f"{self._bridge('synchronous', context)}(", ")")
+            elif bridge and isinstance(node, ast.Name | ast.Attribute) and self._is_async_now(node):
+                context.edits.wrap_node(node, f"{self._bridge('synchronous', context)}(", ")")
             if bridge and isinstance(node, ast.Attribute) and node.attr == "dependency_overrides":
                 self._override(node, context)
 
@@ -161,8 +166,20 @@ class Suite:
         ]
         if awaited and len(awaited) == len(targets):
             self._wait(call, awaited, context)
-        if self._gives_handle(call):
+        if self._gives_handle(call) and not self._stands_in(call):
             context.edits.wrap_node(call, f"{self._bridge('synchronous', context)}(", ")")
+
+    def _stands_in(self, call: ast.Call) -> bool:
+        """Whether it is in a function that replaces one of the application, and hands on what it gets.
+
+        What such a function gives goes to the application, and stays as the application knows it.
+        """
+        function = self.facts.project.function_of(call)
+        if function is None or function not in self.patches:
+            return False
+        return not any(
+            isinstance(node, ast.Attribute) and self._is_handle(node.value) for node in function.own_nodes
+        )
 
     def _gives_handle(self, call: ast.Call) -> bool:
         if self._is_handle(call) or self._is_factory(call):
@@ -208,12 +225,31 @@ class Suite:
 
     # -- names -------------------------------------------------------------------------------------------------
 
+    def _is_async_now(self, node: ast.Name | ast.Attribute) -> bool:
+        """Whether a name or an attribute gives what became an async session, engine or factory."""
+        if not isinstance(node.ctx, ast.Load):
+            return False
+        return (self._resource(node) and not self._is_patched(node)) or self._held(node)
+
     def _resource(self, node: ast.Name | ast.Attribute) -> bool:
         for definition in self.facts.bindings(node):
             resource = self.resources.get(definition)
             if resource is not None and resource.asynchronous:
                 return self._definition_elsewhere(node, resource)
         return False
+
+    def _held(self, node: ast.Name | ast.Attribute) -> bool:
+        """Whether it is the session of an object of the application, which is an async one now."""
+        return (
+            isinstance(node, ast.Attribute)
+            and self.facts.is_session(node)
+            and any(
+                each.kind == "instance"
+                and isinstance(each.decl, Class)
+                and any(method in self.changed for method in each.decl.methods.values())
+                for each in members(self.facts.type_of(node.value))
+            )
+        )
 
     def _definition_elsewhere(self, node: ast.expr, resource: Resource) -> bool:
         return self.facts.project.module_of(node) is not resource.module
@@ -293,62 +329,4 @@ class Suite:
         )
 
 
-def bridge_source(project: Project, tests: set[Module]) -> str:
-    """The bridge, told whether the application's sessions expired what they hold on commit."""
-    source = BRIDGE.read_text(encoding="utf-8")
-    kept = any(
-        isinstance(node, ast.keyword)
-        and node.arg == "expire_on_commit"
-        and isinstance(node.value, ast.Constant)
-        and not node.value.value
-        for module in project.modules.values()
-        if module not in tests
-        for node in ast.walk(module.tree)
-    )
-    return source.replace("EXPIRE_ON_COMMIT = True", "EXPIRE_ON_COMMIT = False") if kept else source
-
-
-def place_bridge(modules: list[Module]) -> tuple[Path, Module | None]:
-    """Where the bridge goes, and the conftest that starts it: the outermost one of the suite."""
-    conftests = sorted((m for m in modules if m.path.name == "conftest.py"), key=lambda m: len(m.path.parts))
-    if conftests:
-        return conftests[0].path.parent / f"{NAME}.py", conftests[0]
-    folders = sorted(
-        {m.path.parent for m in modules if m.path.name.startswith("test")}, key=lambda p: len(p.parts)
-    )
-    return folders[0] / f"{NAME}.py", None
-
-
-def import_of_bridge(module: Module, bridge: Path, project_modules: dict[Path, Module]) -> str:
-    """How a file of the suite names the bridge in an import."""
-    package = (bridge.parent / "__init__.py") in project_modules
-    if not package:
-        return NAME
-    here, there = module.path.parent, bridge.parent
-    names = [there.name]
-    above = there.parent
-    while (above / "__init__.py") in project_modules:
-        names.append(f"{above.name}.{names[-1]}")
-        above = above.parent
-    named = [each for each in names if _is_named(each, there, project_modules)]
-    if named and names[-1] not in named:  # under another name it would be there twice
-        return f"{named[-1]}.{NAME}"
-    if here.is_relative_to(there):
-        steps = len(here.relative_to(there).parts)
-        between = [here, *list(here.parents)[:steps]]
-        if all((folder / "__init__.py") in project_modules for folder in between):
-            return "." * (steps + 1) + NAME
-    return f"{names[-1]}.{NAME}"
-
-
-def _is_named(package: str, folder: Path, project_modules: dict[Path, Module]) -> bool:
-    """Whether the files of a folder import from it by this name."""
-    return any(
-        isinstance(each, ast.ImportFrom) and not each.level and f"{each.module}.".startswith(f"{package}.")
-        for path, module in project_modules.items()
-        if path.is_relative_to(folder)
-        for each in module.tree.body
-    )
-
-
-__all__ = ["NAME", "Suite", "bridge_source", "import_of_bridge", "place_bridge"]
+__all__ = ["Suite"]
