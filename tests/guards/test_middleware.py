@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import Pool
+from sqlalchemy.pool import NullPool, Pool
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -26,7 +26,7 @@ from sqlawait.guards.scope import active
 
 def make_app(guards: Guards) -> Starlette:
     """One route with a blocking session, which only a guard that raises does not let through."""
-    engine = create_engine("sqlite://")
+    engine = create_engine("sqlite://", poolclass=NullPool)  # nothing is left open once it is garbage
 
     async def block(_: Request) -> PlainTextResponse:
         with Session(engine) as session:
@@ -57,7 +57,7 @@ async def test_without_a_lifespan_it_judges_its_own_requests_only(findings: Find
     assert await get(app) == 500
     assert [finding.where for finding in findings] == ["GET /customers/{id}"]
     assert active() is None
-    engine = create_engine("sqlite://")
+    engine = create_engine("sqlite://", poolclass=NullPool)  # nothing is left open once it is garbage
     with Session(engine) as session:
         session.execute(text("SELECT 1"))
     engine.dispose()
