@@ -13,7 +13,6 @@ from sqlawait.analysis.declarations import Class, Function, Module, last_name
 from sqlawait.analysis.inference import Inference
 from sqlawait.analysis.project import Progress, Project
 from sqlawait.analysis.syntax import parse
-from sqlawait.analysis.types import members
 from sqlawait.check.finding import Finding
 
 from .barriers import Barriers
@@ -35,8 +34,7 @@ from .loading.rereading import Rereading, reading_anew
 from .loading.statements import Statements
 from .loading.traced import Traced
 from .loading.writing import write_options, write_refreshes
-from .operators import METHODS
-from .resources import Resource, add_dependencies, find_resources, is_listener
+from .resources import add_dependencies, find_resources, is_listener
 from .rewrites.awaits import (
     make_awaitable,
     on_sync_engine,
@@ -64,6 +62,7 @@ from .rewrites.schema import rewrite_schema
 from .rewrites.suite import Suite
 from .slices import selection
 from .tracing.trace import Trace
+from .twins import Twins
 from .unbound import find_unbound, hand_session, take_session
 from .waits import TO_THREAD, Wait
 
@@ -169,12 +168,6 @@ class Conversion:
         self.colours: Colours = painter.paint()
         add_dependencies(self.facts, self.resources, self.colours, self.skipped)
         self.unbound = find_unbound(self.facts, self.colours)
-        self.making = {
-            node
-            for resource in self.resources.values()
-            if resource.function is not None and resource.asynchronous
-            for node in ast.walk(resource.call)
-        }
         self.threads = Blocking(self.facts, self.colours.awaited)
         self.wrappers = find_wrappers(self.facts, self.colours)
         self.contexts: dict[Module, Context] = {}
@@ -185,7 +178,7 @@ class Conversion:
         """Work out all changes up to the end of a phase, always from the code as it was read."""
         self.contexts = {}
         self.added = {}
-        self.doubled: set[ast.AST] = set()
+        self.twins = Twins(self.facts, self.colours, self.resources, self._context)
         self.loads = Plan()
         self.blocking = PHASES.index(phase) < PHASES.index("async")
         if phase != "drivers":
@@ -242,10 +235,10 @@ class Conversion:
                 context.refuse(function.own_nodes[0], Refusal("SAW904", reason))
             if function in self.colours.converted:
                 self._function(function, context)
-                if function in self.colours.twins and not self._inside_twin(function):
-                    self._twin(function, context)
-            elif not self._inside_twin(function):
-                self._rename([*function.own_nodes, *_signature(function)], context.edits, context)
+                if function in self.colours.twins and not self.twins.has_around(function):
+                    self.twins.put_behind(function, context)
+            elif not self.twins.has_around(function):
+                self.twins.rename([*function.own_nodes, *_signature(function)], context.edits, context)
         for wrapper in self.wrappers:
             if wrapper.function.module is module:
                 rewrite_wrapper(wrapper, self.colours, context)
@@ -354,14 +347,6 @@ class Conversion:
                     context = self._context(function.module)
                     append_keyword(call, reading_anew(call), context)
 
-    def _inside_twin(self, function: Function) -> bool:
-        outer = function.outer
-        while outer is not None:
-            if outer in self.colours.twins:
-                return True
-            outer = outer.outer
-        return False
-
     def _function(self, function: Function, context: Context) -> None:
         self.colours.units[function]
         awaited = function in self.colours.awaited
@@ -402,7 +387,7 @@ class Conversion:
         for node in function.own_nodes:
             if isinstance(node, ast.Call):
                 kind = kind_of(node, self.facts)
-                if kind and node not in self.making:
+                if kind and node not in self.twins.making:
                     steps.append((self._span(node), self._making(node, kind, context), node))
                 for session in self.facts.lending.sessions(node):
                     on_sync_session(session, context)
@@ -472,7 +457,7 @@ class Conversion:
                 rewrite_per_item(node, context)
                 make_awaitable(node, context)
             elif receiver in SYNC_CALLS - TO_THREAD and handed in self.colours.twins:
-                self._named(node, self._twin_name(handed), context.edits, context)
+                self.twins.write_name(node, self.twins.name(handed), context.edits, context)
 
         return step
 
@@ -530,99 +515,7 @@ class Conversion:
                 return True
         return False
 
-    # -- what is needed in both kinds --------------------------------------------------------------------------
-
-    def _twin(self, function: Function, context: Context) -> None:
-        """Put the sync original of a function behind the converted one, under another name."""
-        node = function.node
-        assert not isinstance(node, ast.Lambda)
-        copy = Edits(function.module.source)
-        self._rename(list(ast.walk(node)), copy, context)
-        for resource in self.resources.values():
-            if resource.function is function and resource.asynchronous and resource.synchronous:
-                self._rename_targets(self.project.statement(resource.call), copy)
-                self._rename_globals(function, resource, copy)
-                self._declare_at_top(resource, context)
-        name = copy.find(function.name, copy.start(node))
-        copy.replace(name, name + len(function.name.encode()), self._twin_name(function))
-        first = node.decorator_list[0].lineno if node.decorator_list else node.lineno
-        text = copy.apply(copy.offset(first, 0), copy.end(node))
-        gap = "\n" if function.cls is not None or function.outer is not None else "\n\n"
-        end = node.end_lineno or node.lineno
-        context.edits.insert_line(end + 1, f"{gap}{text}\n")
-
-    def _twin_name(self, function: Function) -> str:
-        if function.name == "__init__" or function.name in METHODS:
-            return function.name  # async code uses a method of another name
-        return f"{function.name}_sync"
-
-    def _rename(self, nodes: Iterable[ast.AST], edits: Edits, context: Context) -> None:
-        """In code that stays sync, name the sync twins."""
-        for node in nodes:
-            if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
-                continue
-            if edits is context.edits and node in self.making:
-                continue  # an async engine or factory, kept beside its twin by a function that stays sync
-            name = self._twin_of(node)
-            if name:
-                self._named(node, name, edits, context)
-
-    def _twin_of(self, node: ast.Name | ast.Attribute) -> str:
-        for definition in self.facts.bindings(node):
-            resource = self.resources.get(definition)
-            if resource is not None and resource.asynchronous and resource.synchronous:
-                return resource.twin
-        if isinstance(node, ast.Attribute):
-            for each in self.facts.properties(node):
-                if each in self.colours.twins:
-                    return self._twin_name(each)
-        found = self.facts.type_of(node)
-        if found.kind == "function" and isinstance(found.decl, Function) and found.decl in self.colours.twins:
-            last = node.id if isinstance(node, ast.Name) else node.attr
-            if last == found.decl.name:
-                return self._twin_name(found.decl)
-        return ""
-
-    def _named(self, node: ast.Name | ast.Attribute, name: str, edits: Edits, context: Context) -> None:
-        if isinstance(node, ast.Attribute):
-            end = edits.end(node)
-            edits.replace(end - len(node.attr.encode()), end, name)
-            for owner in members(self.facts.type_of(node.value)):
-                if isinstance(owner.decl, Module):
-                    self._export(owner.decl, node.attr, name)
-            return
-        for binding in self.facts.inference.names.reaching(node):
-            if isinstance(binding.node, ast.alias):
-                statement = self.facts.parent(binding.node)
-                if not isinstance(statement, ast.ImportFrom):
-                    continue
-                if binding.scope.parent is not None:
-                    original = binding.node.asname or binding.node.name
-                    edits.replace_node(binding.node, f"{name} as {original}")
-                    self._export_from(statement, context.module, binding.node.name, name)
-                    return
-                self._export_from(statement, context.module, binding.node.name, name)
-                context.imports[("." * statement.level + (statement.module or ""), name)] = name
-        edits.replace_node(node, name)
-
-    def _export_from(self, statement: ast.ImportFrom, importer: Module, original: str, name: str) -> None:
-        module = self.project.find_module(statement.module or "", importer, statement.level)
-        if module is not None:
-            self._export(module, original, name)
-
-    def _export(self, module: Module, original: str, name: str) -> None:
-        """Where a module only passes a name on, let it pass the twin's on too."""
-        for binding in module.scope.bindings.get(original, ()):
-            statement = self.facts.parent(binding.node)
-            if (
-                isinstance(binding.node, ast.alias)
-                and isinstance(statement, ast.ImportFrom)
-                and not module.stub
-            ):
-                key = ("." * statement.level + (statement.module or ""), name)
-                if key not in self._context(module).imports:
-                    self._context(module).imports[key] = name
-                    self._export_from(statement, module, binding.node.name, name)
+    # -- what is made at the top -----------------------------------------------------------------------------
 
     def _resources(self, module: Module, context: Context) -> None:
         for resource in self.resources.values():
@@ -630,7 +523,7 @@ class Conversion:
                 continue
             events = resource.kind == "maker" and resource.listened
             if resource.synchronous:
-                self._resource_twin(resource, context, before=events)
+                self.twins.put_beside(resource, context, before=events)
             elif events:
                 line = self.project.statement(resource.call).lineno
                 context.edits.insert_line(line, f"{resource.twin} = {context.need(ORM, 'sessionmaker')}()\n")
@@ -648,57 +541,6 @@ class Conversion:
                     rewrite_annotation(resource.binding.node.annotation, context)
             except Refusal as refusal:
                 context.refuse(resource.call, refusal)
-
-    def _resource_twin(self, resource: Resource, context: Context, *, before: bool) -> None:
-        """Put the sync one beside it: a function that is there twice makes either kind itself."""
-        statement = self.project.statement(resource.call)
-        if resource.function in self.colours.twins or statement in self.doubled:
-            return
-        self.doubled.add(statement)
-        copy = Edits(resource.module.source)
-        self._rename(list(ast.walk(resource.call)), copy, context)
-        self._rename_targets(statement, copy)
-        indent = context.edits.indent_of(statement.lineno)
-        text = copy.apply(copy.start(statement), copy.end(statement))
-        line = statement.lineno if before else (statement.end_lineno or statement.lineno) + 1
-        context.edits.insert_line(line, f"{indent}{text}\n")
-        if resource.function is not None:
-            self._declare_twin(resource, context)
-
-    def _rename_targets(self, statement: ast.AST, copy: Edits) -> None:
-        """Give what a statement assigns the names of the sync twins."""
-        twins = {r.name: r.twin for r in self.resources.values() if self.project.statement(r.call) is statement}
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                copy.replace_node(node, twins.get(node.id, "_"))
-            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-                end = copy.end(node)
-                copy.replace(end - len(node.attr.encode()), end, twins.get(node.attr, node.attr))
-
-    def _declare_twin(self, resource: Resource, context: Context) -> None:
-        """Declare a global twin where the original is declared: ``global engine``, ``engine = None``."""
-        assert resource.function is not None
-        for node in resource.function.own_nodes:
-            if isinstance(node, ast.Global) and resource.name in node.names:
-                end = context.edits.end(node)
-                context.edits.replace(end, end, f", {resource.twin}")
-        self._declare_at_top(resource, context)
-
-    def _rename_globals(self, function: Function, resource: Resource, copy: Edits) -> None:
-        for node in function.own_nodes:
-            if isinstance(node, ast.Global) and resource.name in node.names:
-                at = copy.find(resource.name, copy.start(node))
-                copy.replace(at, at + len(resource.name.encode()), resource.twin)
-
-    def _declare_at_top(self, resource: Resource, context: Context) -> None:
-        for binding in resource.module.scope.bindings.get(resource.name, ()):
-            node = binding.node
-            if not isinstance(binding.value, ast.Constant) or not isinstance(node, ast.Assign | ast.AnnAssign):
-                continue
-            if node not in self.doubled and resource.binding.scope is binding.scope:
-                self.doubled.add(node)
-                line = (node.end_lineno or node.lineno) + 1
-                context.edits.insert_line(line, f"{resource.twin} = {self.facts.text(binding.value)}\n")
 
     def _top(self, module: Module, context: Context) -> None:
         """The code that runs at import, and the annotations of classes."""
@@ -719,10 +561,10 @@ class Conversion:
                     on_sync_engine(node, context)
                     skip.add(node)
                 elif resource.kind == "maker" and isinstance(node, ast.Name | ast.Attribute):
-                    self._named(node, resource.twin, context.edits, context)
+                    self.twins.write_name(node, resource.twin, context.edits, context)
                     skip.add(node)
         nodes = [node for statement in module.tree.body for node in _loads(statement)]
-        self._rename([node for node in nodes if node not in skip], context.edits, context)
+        self.twins.rename([node for node in nodes if node not in skip], context.edits, context)
         for statement in ast.walk(module.tree):
             if (
                 isinstance(statement, ast.Assign | ast.AnnAssign)

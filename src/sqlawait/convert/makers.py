@@ -19,14 +19,13 @@ def find_makers(
     facts: Facts, functions: Iterable[Function], resources: dict[Binding, Resource]
 ) -> dict[Function, list[Resource]]:
     """Those functions, each with what it makes at the top of modules and classes, and for attributes."""
-    kept = {resource.call for resource in resources.values() if resource.kind != "made"}
     giving = [each for each in functions if facts.hands_out(facts.inference.result_of(each))]
     found: dict[Function, list[Resource]] = {}
     before = -1
     while len(found) != before:
         before = len(found)
         for function in giving:
-            if function not in found and any(_makes(node, facts, kept, found) for node in function.own_nodes):
+            if function not in found and any(_makes(node, facts, found) for node in function.own_nodes):
                 found[function] = []
     for resource in resources.values():
         if resource.kind == "made" and isinstance(resource.call, ast.Call):
@@ -35,8 +34,8 @@ def find_makers(
     return found
 
 
-def _makes(node: ast.AST, facts: Facts, kept: set[ast.expr], found: dict[Function, list[Resource]]) -> bool:
-    if not isinstance(node, ast.Call) or node in kept:
+def _makes(node: ast.AST, facts: Facts, found: dict[Function, list[Resource]]) -> bool:
+    if not isinstance(node, ast.Call):
         return False
     return kind_of(node, facts) in HANDED_OUT or any(target in found for target in facts.targets(node))
 

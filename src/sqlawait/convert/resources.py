@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .colours import Colours  # which asks for the resources: what makes them has the colour of their users
 
 
+OF_EITHER = {"pool", "url", "dialect", "name", "driver", "echo"}
+"""Attributes that engines of either kind have."""
 HANDED_OUT = {"engine", "maker", "scoped", "made"}
 
 
@@ -177,6 +179,8 @@ def settle(facts: Facts, found: dict[Binding, Resource], colours: Colours) -> No
             user = _maker_around(node, facts, calls)
             if user is not None:
                 made_of.append((resource, user))
+            elif is_of_either(node, facts):
+                continue
             elif function is not None:
                 resource.asynchronous |= function in colours.converted
                 resource.synchronous |= function in colours.kept or function not in colours.converted
@@ -210,6 +214,18 @@ def _together(found: dict[Binding, Resource]) -> None:
                 each.asynchronous, each.synchronous = asynchronous, synchronous
 
 
+def is_of_either(node: ast.expr, facts: Facts) -> bool:
+    """Whether it is only asked if it is there, or for what engines of either kind know: ``engine.pool``."""
+    parent = facts.parent(node)
+    if isinstance(parent, ast.Attribute):
+        return parent.attr in OF_EITHER and facts.is_engine(node)
+    if isinstance(parent, ast.If | ast.While | ast.IfExp):
+        return parent.test is node
+    if isinstance(parent, ast.Compare):
+        return all(isinstance(each, ast.Is | ast.IsNot) for each in parent.ops)
+    return isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.Not)
+
+
 def is_listener(node: ast.expr, facts: Facts) -> bool:
     """Whether an engine is named to listen to it."""
     parent = facts.parent(node)
@@ -232,4 +248,4 @@ def _maker_around(node: ast.expr, facts: Facts, calls: dict[ast.expr, Resource])
     return None
 
 
-__all__ = ["Resource", "add_dependencies", "find_resources", "is_listener", "settle"]
+__all__ = ["Resource", "add_dependencies", "find_resources", "is_listener", "is_of_either", "settle"]

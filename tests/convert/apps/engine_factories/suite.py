@@ -3,11 +3,16 @@
 import pytest
 
 
-@pytest.mark.parametrize("way", ["tuple", "object", "cache", "global", "state"])
+@pytest.mark.parametrize("way", ["tuple", "object", "cache", "global", "kept", "state"])
 def test_a_note_is_stored_and_read(client, way):
     made = client.post(f"/{way}/notes", params={"text": way})
     assert made.status_code == 201, made.text
     assert client.get(f"/notes/{made.json()['id']}").json() == made.json()
+
+
+def test_what_engines_of_either_kind_know_is_asked_of_the_one_that_is_there(client):
+    client.post("/kept/notes", params={"text": "size"})
+    assert client.get("/size").json() == {"size": 3}
 
 
 def test_none_is_a_404(client):

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from functools import lru_cache
 
 from fastapi import FastAPI, Request
-from sqlalchemy import URL, create_engine, make_url
+from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 
 
 def async_url(url: str | URL) -> URL:
@@ -109,6 +109,45 @@ start()
 
 async def from_global():
     db = LateSession()
+    try:
+        yield db
+    finally:
+        await db.close()
+
+
+# A function that keeps it and gives it, to both kinds of code.
+kept_engine = None
+sync_kept_engine = None
+
+
+def size() -> int:
+    return kept_engine.pool.size() if kept_engine else 0
+
+
+def get_kept_engine(url: str, reuse: bool = True) -> AsyncEngine:
+    global kept_engine
+    if not kept_engine or not reuse:
+        kept_engine = create_async_engine(async_url(url), pool_size=3)
+    return kept_engine
+
+
+def get_kept_engine_sync(url: str, reuse: bool = True) -> Engine:
+    global sync_kept_engine
+    if not sync_kept_engine or not reuse:
+        sync_kept_engine = create_engine(url, pool_size=3)
+    return sync_kept_engine
+
+
+def make_session(url: str) -> AsyncSession:
+    return async_sessionmaker(bind=get_kept_engine(url), expire_on_commit=False)()
+
+
+def make_session_sync(url: str) -> Session:
+    return sessionmaker(bind=get_kept_engine_sync(url))()
+
+
+async def from_kept():
+    db = make_session(os.environ["DATABASE_URL"])
     try:
         yield db
     finally:

@@ -1,4 +1,5 @@
 import asyncio
+import os
 
 import typer
 from fastapi import Depends, FastAPI, HTTPException
@@ -11,10 +12,13 @@ from .databases import (
     SyncSessionLocal,
     from_cache,
     from_global,
+    from_kept,
     from_object,
     from_state,
     from_tuple,
     install,
+    make_session_sync,
+    size,
 )
 from .models import Base, Note
 
@@ -61,6 +65,16 @@ async def by_state(text: str, db: AsyncSession = Depends(from_state)):
     return await store(db, text)
 
 
+@app.post("/kept/notes", response_model=NoteOut, status_code=201)
+async def by_kept(text: str, db: AsyncSession = Depends(from_kept)):
+    return await store(db, text)
+
+
+@app.get("/size")
+def pool_size():
+    return {"size": size()}
+
+
 @app.get("/notes/{note_id}", response_model=NoteOut)
 async def read(note_id: int, db: AsyncSession = Depends(from_tuple)):
     note = (await db.scalars(select(Note).where(Note.id == note_id).limit(1))).first()
@@ -71,12 +85,15 @@ async def read(note_id: int, db: AsyncSession = Depends(from_tuple)):
 
 @cli.command()
 def count() -> None:
-    """Two ways in, from code that stays sync."""
+    """Three ways in, from code that stays sync."""
     with SyncSessionLocal() as db:
         one = db.query(Note).count()
     with SyncLateSession() as db:
         two = db.scalar(select(func.count()).select_from(Note))
-    typer.echo(f"{one} {two}")
+    db = make_session_sync(os.environ["DATABASE_URL"])
+    three = db.query(Note).count()
+    db.close()
+    typer.echo(f"{one} {two} {three}")
 
 
 @app.get("/counted")

@@ -92,6 +92,33 @@ def from_global():
         db.close()
 
 
+# A function that keeps it and gives it, to both kinds of code.
+kept_engine = None
+
+
+def size() -> int:
+    return kept_engine.pool.size() if kept_engine else 0
+
+
+def get_kept_engine(url: str, reuse: bool = True) -> Engine:
+    global kept_engine
+    if not kept_engine or not reuse:
+        kept_engine = create_engine(url, pool_size=3)
+    return kept_engine
+
+
+def make_session(url: str) -> Session:
+    return sessionmaker(bind=get_kept_engine(url))()
+
+
+def from_kept():
+    db = make_session(os.environ["DATABASE_URL"])
+    try:
+        yield db
+    finally:
+        db.close()
+
+
 # The state of the application.
 def install(app: FastAPI) -> None:
     app.state.engine = create_engine(os.environ["DATABASE_URL"])
