@@ -118,6 +118,7 @@ async def test_tells_of_each_wait(sqlite_url: str) -> None:
         async with engine.connect():
             with pytest.raises(PoolTimeout):
                 await engine.connect()
+    async with engine_of(sqlite_url, pool_size=1, observers=[seen.append]) as engine:
         holder = await engine.connect()
         waiter = asyncio.create_task(connection_of(engine, [], 1))
         await until(lambda: pool_of(engine).waiting() == 1)

@@ -235,7 +235,7 @@ async def test_alembic_makes_the_tables_and_finds_nothing_more(url: str) -> None
         assert f"Vector(dim={DIMENSIONS}, metric='l2')" in code, code
 
 
-LOADABLE = Path("/usr/bin/python3")
+LOADABLE = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
 """A system's Python has loadable extensions; the one that runs the tests may not."""
 
 COMPARE = """
