@@ -27,6 +27,9 @@ CONTAINERS = {
 PROXIES = ("sqlalchemy.orm.scoped_session", "sqlalchemy.ext.asyncio.async_scoped_session")
 """Classes whose objects hand every attribute on to the session of their type argument."""
 
+BARE = {"abc.ABC", "typing.Generic", "typing.Protocol", "object"}
+"""Bases from outside that give a class no attributes."""
+
 
 class Attributes:
     """Looks attributes up."""
@@ -50,9 +53,9 @@ class Attributes:
         return self._mro[cls]
 
     def outside_bases(self, cls: Class) -> set[str]:
-        """Dotted names of the bases whose source is not read."""
+        """Dotted names of the bases whose source is not read, and that may have attributes of their own."""
         self.mro(cls)
-        return set().union(*(self._outside.get(each, set()) for each, _ in self.mro(cls)))
+        return set().union(*(self._outside.get(each, set()) for each, _ in self.mro(cls))) - BARE
 
     def variables(self, cls: Class) -> list[str]:
         """The names of a class's type variables, in order."""

@@ -1,5 +1,6 @@
 """Queries in ``__init__``, in properties and in other special methods."""
 
+from abc import ABC
 import os
 
 from fastapi import Depends, FastAPI
@@ -58,7 +59,7 @@ class Prices:
         return [item.name for item in self.items]
 
 
-class Dashboard:
+class Dashboard(ABC):
     """A dependency by its class."""
 
     @classmethod
