@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError, MultipleResultsFound
+from sqlalchemy import insert, select
+from sqlalchemy.exc import DBAPIError, IntegrityError, MultipleResultsFound
 from sqlalchemy.orm import joinedload
 
 from models import Counter, Post, User
@@ -240,3 +240,21 @@ async def test_relationships_load_when_asked(db: Database) -> None:
         await session.create(Post, user_id=user.id, title="one")
         await session.refresh(user, ["posts"])
         assert [post.title for post in user.posts] == ["one"]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+async def test_close_gives_the_connection_back_from_within_savepoints(db: Database, depth: int) -> None:
+    """Where a statement has failed in the innermost, and then the COMMIT."""
+    session = db.session()
+    for _ in range(depth):
+        await session.begin_nested()
+    await session.create(Counter, id=1)
+    with pytest.raises(IntegrityError):
+        await session.execute(insert(Counter).values(id=1))
+    if db.dialect == "postgresql":
+        with pytest.raises(DBAPIError):
+            await session.commit()
+    await session.close()
+    assert db.engine.pool.checkedout() == 0
+    async with db.session() as other:
+        assert not await other.exists(Counter, id=1)

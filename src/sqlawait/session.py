@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import event
+from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from sqlawait.exceptions import ReadOnly
@@ -24,6 +25,19 @@ class AsyncSession(WritingVerbs):
         await session.update(user, name="Ada")
         await session.delete(user)
     """
+
+    async def close(self) -> None:
+        """Close it; what is not committed is rolled back.
+
+        SQLAlchemy's stops at each savepoint but one that a failed COMMIT has left, and keeps the connection.
+        """
+        while True:
+            points = self.sync_session.get_nested_transaction()
+            try:
+                return await super().close()
+            except PendingRollbackError:
+                if points is None or self.sync_session.get_nested_transaction() is points:
+                    raise
 
 
 class ReaderSession(Session):
