@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from sqlalchemy import make_url, select, text
@@ -19,7 +19,6 @@ from tests.guards.shop import Customer, Findings
 from sqlawait.events import Finding
 from sqlawait.exceptions import LeakedConnection
 from sqlawait.guards import Guards, Limits, blocked_loop, leaked_connection
-from sqlawait.guards.held import held_now
 
 quick = Limits(blocked_after=0.02, idle_after=0.1)
 
@@ -248,6 +247,18 @@ async def with_the_connection_given_back(session: AsyncSession, go_on: asyncio.E
     await go_on.wait()
 
 
+class Gate(asyncio.Event):
+    """An event that tells when somebody waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = asyncio.Event()
+
+    def wait(self) -> Coroutine[Any, Any, Literal[True]]:  # a coroutine of ours would be the line that waits
+        self.reached.set()
+        return super().wait()
+
+
 WAITS: dict[Wait, bool] = {
     for_an_event: True,
     for_a_thread: True,
@@ -266,7 +277,7 @@ async def test_which_waits_with_a_connection_are_found(sqlite_url: str, findings
     engine = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0)
     await stocked(engine)
     limits = Limits(idle_after=0)
-    go_on, holding = asyncio.Event(), asyncio.Event()
+    go_on, holding = Gate(), asyncio.Event()
     with Guards(leaked_connection="log", observers=[findings], limits=limits) as guards:
 
         async def request() -> None:
@@ -278,9 +289,9 @@ async def test_which_waits_with_a_connection_are_found(sqlite_url: str, findings
 
         task = asyncio.create_task(request())
         await holding.wait()
-        for _ in range(100):  # to its wait, or to a statement, which takes a thread's time
-            await asyncio.sleep(0)
-        while held_now() and held_now()[0].running:  # noqa: ASYNC110 # the end of a statement is no event
+        if case is not for_nothing:
+            await go_on.reached.wait()
+        for _ in range(100):  # from there to its own wait
             await asyncio.sleep(0)
         for _ in range(3):
             leaked_connection.look(asyncio.get_running_loop())
