@@ -58,12 +58,20 @@ class Twins:
         assert not isinstance(node, ast.Lambda)
         copy = Edits(function.module.source)
         self.rename(list(ast.walk(node)), copy, context)
-        for resource in self.resources.values():
-            if resource.function is function and resource.asynchronous and resource.synchronous:
-                self._rename_targets(self.facts.project.statement(resource.call), copy)
-                self._rename_globals(function, resource, copy)
-                self._declare_at_top(resource, context)
-        name = copy.find(function.name, copy.start(node))
+        kept = [
+            each
+            for each in self.resources.values()
+            if each.function is function and each.asynchronous and each.synchronous
+        ]
+        for resource in kept:
+            self._rename_targets(self.facts.project.statement(resource.call), copy)
+            self._declare_at_top(resource, context)
+        twins = {each.name: each.twin for each in kept}
+        for declared in function.own_nodes:
+            if isinstance(declared, ast.Global):
+                names = ", ".join(twins.get(each, each) for each in declared.names)
+                copy.replace_node(declared, f"global {names}")
+        name = copy.find(function.name, copy.find("def ", copy.start(node)) + len("def "))
         copy.replace(name, name + len(function.name.encode()), self.name(function))
         first = node.decorator_list[0].lineno if node.decorator_list else node.lineno
         text = copy.apply(copy.offset(first, 0), copy.end(node))
@@ -162,12 +170,14 @@ class Twins:
         if resource.function is not None:
             self._declare(resource, context)
 
-    def _rename_targets(self, statement: ast.AST, copy: Edits) -> None:
+    def _rename_targets(self, statement: ast.stmt, copy: Edits) -> None:
         """Give what a statement assigns the names of the sync twins."""
+        assert isinstance(statement, ast.Assign | ast.AnnAssign)
         twins = {
             r.name: r.twin for r in self.resources.values() if self.facts.project.statement(r.call) is statement
         }
-        for node in ast.walk(statement):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        for node in (each for target in targets for each in ast.walk(target)):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 copy.replace_node(node, twins.get(node.id, "_"))
             elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -182,12 +192,6 @@ class Twins:
                 end = context.edits.end(node)
                 context.edits.replace(end, end, f", {resource.twin}")
         self._declare_at_top(resource, context)
-
-    def _rename_globals(self, function: Function, resource: Resource, copy: Edits) -> None:
-        for node in function.own_nodes:
-            if isinstance(node, ast.Global) and resource.name in node.names:
-                at = copy.find(resource.name, copy.start(node))
-                copy.replace(at, at + len(resource.name.encode()), resource.twin)
 
     def _declare_at_top(self, resource: Resource, context: Context) -> None:
         for binding in resource.module.scope.bindings.get(resource.name, ()):
