@@ -105,6 +105,13 @@ class Models:
                 return found
         return None
 
+    def are_kin(self, one: Class, other: Class) -> bool:
+        """Whether a class is the other one, or one of them derives from the other."""
+        return other in self._line_of(one) or one in self._line_of(other)
+
+    def _line_of(self, cls: Class) -> set[Class]:
+        return {base for base, _ in self.inference.bases(cls)}
+
     def related(self, owner: Type, name: str) -> Type | None:
         """The type of a relationship of an object, with what is known to be loaded behind it."""
         relationship = self.relationship(owner.decl, name)

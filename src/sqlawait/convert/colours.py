@@ -102,6 +102,8 @@ class Painter:
         colours = self.colours = self._units()
         self._callers(colours)
         self.makers = find_makers(self.facts, colours.units, self.resources)
+        self.idle = {each for each in self.makers if not self._waits(each, set())}
+        """Those that wait for nothing: at import they can make either kind."""
         colours.touching = self._touching(colours) | self.makers.keys()
         self.holders = self._holders()
         asynchronous, synchronous = self._roots(colours)
@@ -276,20 +278,14 @@ class Painter:
             decorates = isinstance(decorated, ast.FunctionDef) and call in decorated.decorator_list
             (made if decorates else called).update(targets)
         run = {each for each in unit.uses.runs if each in called or each not in made}
-        return {each for each in run if not self._is_idle_maker(each)}
-
-    def _is_idle_maker(self, function: Function) -> bool:
-        """Whether a function only makes what others use, and can do so for either kind at import."""
-        return function in self.makers and not self._waits(function, set())
+        return run - self.idle
 
     def _waits(self, function: Function, seen: set[Function]) -> bool:
         if function in seen or function not in self.colours.units:
             return False
         seen.add(function)
         uses = self.colours.units[function].uses
-        return any(w.waits or w.kind == "with" for w in uses.waits) or any(
-            self._waits(each, seen) for each in uses.runs
-        )
+        return uses.awaits or any(self._waits(each, seen) for each in uses.runs)
 
     def _wrappers(self, function: Function) -> list[Function]:
         """What the decorators of the code base put in the place of a function, and those decorators."""
@@ -335,21 +331,16 @@ class Painter:
         while (now := len(colours.converted) + len(colours.kept)) != before:
             before = now
             settle(self.facts, self.resources, colours)
-            for function, made in self.makers.items():
-                if self._is_idle_maker(function):
-                    if any(each.asynchronous for each in made):
-                        colours.converted |= self._reach([function], colours, whole=True)
-                    if any(each.synchronous for each in made):
-                        colours.kept |= self._reach([function], colours)
+            for function in self.idle:
+                if any(each.asynchronous for each in self.makers[function]):
+                    colours.converted |= self._reach([function], colours, whole=True)
+                if any(each.synchronous for each in self.makers[function]):
+                    colours.kept |= self._reach([function], colours)
 
     # -- where it goes -----------------------------------------------------------------------------------------
 
     def _stuck(self, colours: Colours) -> set[Function]:
-        waiting = {
-            f
-            for f in colours.converted
-            if any(w.waits or w.kind == "with" for w in colours.units[f].uses.waits)
-        }
+        waiting = {each for each in colours.converted if colours.units[each].uses.awaits}
         pending = list(waiting)
         while pending:
             function = pending.pop()
@@ -411,8 +402,7 @@ class Painter:
         found = {
             each
             for each in colours.converted
-            if any(w.waits or w.kind == "with" for w in colours.units[each].uses.waits)
-            and not self.barriers.cannot_await(each)
+            if colours.units[each].uses.awaits and not self.barriers.cannot_await(each)
         }
         # A generator that hands out a session closes it, and so it waits.
         pending = list(found)

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 from sqlawait.analysis.declarations import Class, Function, Module, last_name
 from sqlawait.analysis.inference import Inference
+from sqlawait.analysis.injection import METHODS
 from sqlawait.analysis.project import Progress, Project
 from sqlawait.analysis.syntax import parse
 from sqlawait.check.finding import Finding
@@ -69,7 +70,6 @@ from .waits import TO_THREAD, Wait
 Step = tuple[int, Callable[[], None], ast.AST]
 Phase = Literal["drivers", "queries", "loading", "async", "tests"]
 ORM = "sqlalchemy.orm"
-ROUTES = {"get", "post", "put", "patch", "delete", "head", "options", "websocket", "api_route"}
 PHASES: tuple[Phase, ...] = get_args(Phase)
 """The steps of a conversion; the code runs after each. It is sync up to the third."""
 
@@ -132,7 +132,7 @@ def _has_tests(tree: ast.Module) -> bool:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
             if not any(
-                isinstance(each, ast.Call) and last_name(each.func) in ROUTES for each in node.decorator_list
+                isinstance(each, ast.Call) and last_name(each.func) in METHODS for each in node.decorator_list
             ):
                 return True
         elif isinstance(node, ast.ClassDef):
@@ -348,7 +348,6 @@ class Conversion:
                     append_keyword(call, reading_anew(call), context)
 
     def _function(self, function: Function, context: Context) -> None:
-        self.colours.units[function]
         awaited = function in self.colours.awaited
         shared = function in self.colours.kept and function not in self.colours.twins
         rewrite_definition(function, awaited, context, shared=shared)
@@ -544,14 +543,12 @@ class Conversion:
 
     def _top(self, module: Module, context: Context) -> None:
         """The code that runs at import, and the annotations of classes."""
-        unit = self.colours.tops[module]
-        inside = [
-            n
-            for r in self.resources.values()
-            if r.module is module and r.asynchronous
-            for n in ast.walk(r.call)
-        ]
-        skip = set(inside)
+        skip = {
+            node
+            for resource in self.resources.values()
+            if resource.module is module and resource.asynchronous
+            for node in ast.walk(resource.call)
+        }
         for resource in self.resources.values():
             for node, function in resource.uses:
                 listens = function is None and resource.asynchronous and is_listener(node, self.facts)
@@ -575,7 +572,6 @@ class Conversion:
                     rewrite_annotation(value, context)
                 if isinstance(statement, ast.AnnAssign) and self._class_converted(statement):
                     rewrite_annotation(statement.annotation, context)
-        del unit
 
     def _class_converted(self, statement: ast.stmt) -> bool:
         parent = self.facts.parent(statement)

@@ -99,6 +99,11 @@ class Edits:
         """Put ``text`` in the place of a node."""
         self.replace(self.start(node), self.end(node), text)
 
+    def rename(self, node: ast.Attribute, name: str) -> None:
+        """Let an attribute be another one of the same object."""
+        end = self.end(node)
+        self.replace(end - len(node.attr.encode()), end, name)
+
     def discard(self, start: int, end: int) -> None:
         """Take back the changes inside a range."""
         self._edits = [each for each in self._edits if each.start < start or each.end > end]

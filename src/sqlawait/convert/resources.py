@@ -188,30 +188,27 @@ def settle(facts: Facts, found: dict[Binding, Resource], colours: Colours) -> No
                 resource.listened = True
             else:
                 resource.synchronous = True
-    _together(found)
+    _spread(found, made_of)
     parts = {resource for resource, _ in made_of}
     for resource in found.values():
         if not resource.asynchronous and not resource.synchronous and resource not in parts:
             resource.asynchronous = resource.kind != "session"
-    for _ in range(4):
-        for resource, user in made_of:
-            resource.asynchronous |= user.asynchronous
-            resource.synchronous |= user.synchronous
-    _together(found)
+    _spread(found, made_of)
 
 
-def _together(found: dict[Binding, Resource]) -> None:
-    """What one call makes, and what one name is given in several places, is of one kind."""
+def _spread(found: dict[Binding, Resource], made_of: list[tuple[Resource, Resource]]) -> None:
+    """Give a kind on: to what a resource is made of, to what its call makes too, to its name's other values."""
     groups: dict[object, list[Resource]] = defaultdict(list)
     for resource in found.values():
         groups[resource.call].append(resource)
         groups[resource.binding.scope, resource.name].append(resource)
-    for _ in range(2):
-        for group in groups.values():
-            asynchronous = any(each.asynchronous for each in group)
-            synchronous = any(each.synchronous for each in group)
-            for each in group:
-                each.asynchronous, each.synchronous = asynchronous, synchronous
+    pairs = [*made_of, *((one, other) for group in groups.values() for one in group for other in group)]
+    before = -1
+    while (now := sum(each.asynchronous + each.synchronous for each in found.values())) != before:
+        before = now
+        for part, user in pairs:
+            part.asynchronous |= user.asynchronous
+            part.synchronous |= user.synchronous
 
 
 def is_of_either(node: ast.expr, facts: Facts) -> bool:

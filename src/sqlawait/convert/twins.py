@@ -115,8 +115,7 @@ class Twins:
     def write_name(self, node: ast.Name | ast.Attribute, name: str, edits: Edits, context: Context) -> None:
         """Let a place name a twin, and import it there."""
         if isinstance(node, ast.Attribute):
-            end = edits.end(node)
-            edits.replace(end - len(node.attr.encode()), end, name)
+            edits.rename(node, name)
             for owner in members(self.facts.type_of(node.value)):
                 if isinstance(owner.decl, Module):
                     self._export(owner.decl, node.attr, name)
@@ -181,8 +180,7 @@ class Twins:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 copy.replace_node(node, twins.get(node.id, "_"))
             elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-                end = copy.end(node)
-                copy.replace(end - len(node.attr.encode()), end, twins.get(node.attr, node.attr))
+                copy.rename(node, twins.get(node.attr, node.attr))
 
     def _declare(self, resource: Resource, context: Context) -> None:
         """Declare a global twin where the original is declared: ``global engine``, ``engine = None``."""

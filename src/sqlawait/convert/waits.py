@@ -85,6 +85,11 @@ class Uses:
     """Operators that run special methods."""
 
     @property
+    def awaits(self) -> bool:
+        """Whether there is anything to await in what it does by itself."""
+        return any(each.waits or each.kind == "with" for each in self.waits)
+
+    @property
     def runs(self) -> Iterator[Function]:
         """The functions of the code base that run: called, read as properties, or behind an operator."""
         for _, targets in [*self.calls, *self.reads, *self.operators]:

@@ -80,15 +80,13 @@ class Mappers:
                 function = self.facts.project.function_of(node)
                 if function in self.colours.touching or function in self.colours.converted:
                     return True
-            for each in of:
-                if each.kind in ("instance", "typevar") and isinstance(each.decl, Class):
-                    kin = {base for base, _ in self.facts.inference.bases(each.decl)}
-                    if (
-                        each.decl is owner
-                        or owner in kin
-                        or each.decl in {b for b, _ in self.facts.inference.bases(owner)}
-                    ):
-                        return True
+            if any(
+                each.kind in ("instance", "typevar")
+                and isinstance(each.decl, Class)
+                and self.models.are_kin(each.decl, owner)
+                for each in of
+            ):
+                return True
         return False
 
     def _is_expression(self, node: ast.Attribute) -> bool:

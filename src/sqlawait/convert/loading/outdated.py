@@ -165,8 +165,7 @@ class Outdated:
             )
         ):
             return False
-        kin = self._bases(last.target)
-        return any(each in kin or last.target in self._bases(each) for each in write.models)
+        return any(self.models.are_kin(each, last.target) for each in write.models)
 
     def _points_on(self, root: ast.Name) -> bool:
         """Whether a foreign key of the row was set since, and written."""
@@ -315,9 +314,6 @@ class Outdated:
                         pending.append(caller)
             self._reached = {each: frozenset(written[each]) for each in flushing}
         return self._reached
-
-    def _bases(self, model: Class) -> set[Class]:
-        return {base for base, _ in self.facts.inference.bases(model)}
 
 
 def _root(node: ast.expr) -> tuple[ast.Name | None, tuple[str, ...]]:

@@ -176,11 +176,7 @@ class Placing:
         before = self.models.relationship(path[-2].owner, path[-2].name)
         if not last.many and before is not None and before.reverse == last.name:
             return False  # the object that it was reached from
-        kin = self._bases(target)
-        return any(step.owner in kin or target in self._bases(step.owner) for step in path)
-
-    def _bases(self, model: Class) -> set[Class]:
-        return {base for base, _ in self.facts.inference.bases(model)}
+        return any(self.models.are_kin(step.owner, target) for step in path)
 
     def _leads_to(self, path: Path, read: Read) -> bool:
         declared = self.models.relationship(path[-1].owner, path[-1].name)

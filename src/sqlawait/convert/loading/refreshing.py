@@ -145,12 +145,13 @@ class Refreshing:
                 yield node.func.value
 
     def _is(self, node: ast.expr, model: Class) -> bool:
-        for each in members(self.facts.type_of(node)):
-            if each.kind == "instance" and isinstance(each.decl, Class) and not each.decl.module.stub:
-                kin = {base for base, _ in self.facts.inference.bases(each.decl)}
-                if model in kin or each.decl in {base for base, _ in self.facts.inference.bases(model)}:
-                    return True
-        return False
+        return any(
+            each.kind == "instance"
+            and isinstance(each.decl, Class)
+            and not each.decl.module.stub
+            and self.facts.inference.models.are_kin(each.decl, model)
+            for each in members(self.facts.type_of(node))
+        )
 
     def _param(self, owner: ast.expr) -> ast.arg | None:
         """The parameter that an expression names."""

@@ -64,8 +64,7 @@ def annotations_of(function: Function) -> list[ast.expr]:
 def _renamed(node: ast.expr, name: str, source: str, context: Context) -> None:
     """Replace the last part of a name, importing the new one where it is imported by name."""
     if isinstance(node, ast.Attribute):
-        end = context.edits.end(node)
-        context.edits.replace(end - len(node.attr), end, name)
+        context.edits.rename(node, name)
     else:
         context.edits.replace_node(node, context.need(source, name))
 

@@ -36,8 +36,7 @@ def rewrite_factory(call: ast.Call, kind: str, context: Context, drivers: Driver
 
 def rewrite_session_of_state(node: ast.Attribute, context: Context) -> None:
     """Let ``inspect(user).session`` be the async session that the object is in."""
-    end = context.edits.end(node)
-    context.edits.replace(end - len(node.attr), end, "async_session")
+    context.edits.rename(node, "async_session")
 
 
 def keep_after_commit(call: ast.Call, kind: str, context: Context) -> None:

@@ -25,8 +25,7 @@ def rewrite_pagination(call: ast.Call, context: Context) -> None:
             raise Refusal("SAW903", f"the session that runs {edits.text(first)} is not in reach here")
     source = PAGINATE[facts.inference.names.qualified(call.func)]
     if isinstance(call.func, ast.Attribute):
-        end = edits.end(call.func)
-        edits.replace(end - len(call.func.attr), end, "apaginate")
+        edits.rename(call.func, "apaginate")
     else:
         edits.replace_node(call.func, context.need(source, "apaginate"))
     if session:

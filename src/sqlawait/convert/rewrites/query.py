@@ -170,7 +170,7 @@ class _Plan:
             if step.name == "filter_by":
                 self._equals(step)
             elif step.name in RENAMED:
-                self.edits.replace(end - len(func.attr), end, RENAMED[step.name])
+                self.edits.rename(func, RENAMED[step.name])
             elif step.name in OPTIONS:
                 value = (
                     self.edits.apply(self.edits.start(step.call.args[0]), self.edits.end(step.call.args[0]))
