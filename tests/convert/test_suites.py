@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from own_suite import run_suite
 
 from sqlawait.analysis.project import Project
 from sqlawait.convert.conversion import Conversion, Options, Result
@@ -20,23 +18,7 @@ LIBRARIES = SUITES / "libraries"
 """What the applications import and the conversion does not read."""
 
 
-def run_suite(folder: Path) -> str:
-    """What the suite of an application says; empty when all of it passed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "anyio", "-p", "no:cacheprovider", "-c", os.devnull,
-         "--rootdir", ".", "-W", "error", "-W", "ignore::ResourceWarning", "tests"],
-        cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([".", str(LIBRARIES)]),
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )  # fmt: skip
-    return "" if done.returncode == 0 else done.stdout + done.stderr
+OPTIONS = ("-p", "anyio", "-W", "error", "-W", "ignore::ResourceWarning", "tests")
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -50,7 +32,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def project(folder: Path) -> Project:
     """The application as it was."""
-    assert run_suite(folder) == ""
+    assert run_suite(folder, *OPTIONS, beside=LIBRARIES) == ""
     return Project.load([folder])
 
 
@@ -65,7 +47,7 @@ def result(project: Project, folder: Path) -> Result:
 
 def test_suite(result: Result, folder: Path) -> None:
     """The suite passes on the converted application, and nothing is left to do by hand."""
-    assert run_suite(folder) == ""
+    assert run_suite(folder, *OPTIONS, beside=LIBRARIES) == ""
     assert result.todos == []
 
 

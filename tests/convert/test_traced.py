@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from own_suite import PYTEST, run_suite
 
 from sqlawait.analysis.project import Project
 from sqlawait.convert.conversion import Conversion, Options, Result
@@ -18,7 +17,8 @@ from sqlawait.convert.tracing.table import as_table
 from sqlawait.convert.tracing.trace import Load, Trace, UnreadableTrace
 
 APPS = Path(__file__).parent / "traced"
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", "."]
+GUARDED = ("-p", "guarded")
+"""The plugin beside the apps that switches the guards on."""
 
 
 @dataclass
@@ -49,24 +49,6 @@ def convert(folder: Path, trace: Trace | None) -> Result:
     return Conversion(project, Options(tests=True, trace=trace), root=folder).run()
 
 
-def run_suite(folder: Path) -> str:
-    """What the app's suite says, guards on; empty when all of it passed."""
-    done = subprocess.run(
-        [*PYTEST, "-p", "guarded"],
-        cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([".", str(APPS)]),
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    return "" if done.returncode == 0 else done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Traced:
     """The shop: a relationship of each kind, read from each place."""
@@ -83,7 +65,7 @@ def test_suite_passes(shop: Traced) -> None:
     """The traced app is converted, and its own suite passes with the lazy-load guard raising."""
     for path, (_, after) in shop.result.changes.items():
         path.write_text(after)
-    assert run_suite(shop.folder) == ""
+    assert run_suite(shop.folder, *GUARDED, beside=APPS) == ""
     assert shop.result.todos == []
     assert shop.result.notes == []
 
@@ -214,7 +196,7 @@ def test_without_trace(shop: Traced, tmp_path: Path) -> None:
     copy = shutil.copytree(APPS / "shop" / "before", tmp_path / "shop")
     for path, (_, after) in convert(copy, None).changes.items():
         path.write_text(after)
-    said = run_suite(copy)
+    said = run_suite(copy, *GUARDED, beside=APPS)
     assert "FAILED tests/test_shop.py::test_rename" in said
     assert "FAILED tests/test_shop.py::test_add_item" not in said
     assert "FAILED tests/test_shop.py::test_read_user" not in said
