@@ -12,7 +12,8 @@ from sqlawait.analysis.declarations import Class, Function
 from sqlawait.analysis.types import members
 
 from .barriers import Barriers
-from .facts import SESSION, Facts
+from .classes import SESSION
+from .facts import Facts
 
 
 def borrowers(

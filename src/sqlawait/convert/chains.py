@@ -186,13 +186,13 @@ def expression_shape(node: ast.expr, facts: Facts, depth: int = 0) -> Shape:
 def _queried(entities: list[ast.expr], facts: Facts) -> Shape:
     if len(entities) == 1 and not isinstance(entities[0], ast.Starred):
         only = entities[0]
-        kind = facts.entity(only)
+        kind = facts.entities.kind(only)
         if kind == "entity":
-            return Shape("entity", distinct=not facts.eager(only), simple=True, model=facts.text(only))
+            return Shape("entity", distinct=not facts.entities.eager(only), simple=True, model=facts.text(only))
         if kind == "column":
-            return Shape("rows", distinct=True, aggregate=facts.is_aggregate(only), mapped=False)
+            return Shape("rows", distinct=True, aggregate=facts.entities.is_aggregate(only), mapped=False)
         return Shape("unknown", model=facts.text(only))
-    kinds = [facts.entity(each) for each in entities]
+    kinds = [facts.entities.kind(each) for each in entities]
     mapped = any(kind != "column" for kind in kinds)
     return Shape(
         "rows", distinct=not mapped, mapped=mapped, subject=subject_of(entities[0], facts) if entities else ""
@@ -202,15 +202,15 @@ def _queried(entities: list[ast.expr], facts: Facts) -> Shape:
 def subject_of(node: ast.expr, facts: Facts) -> str:
     """The model that an entity, a column of one or a join target belongs to, as the file names it."""
     if isinstance(node, ast.Name | ast.Attribute):
-        if facts.entity(node) == "entity":
+        if facts.entities.kind(node) == "entity":
             return facts.text(node)
-        related = facts.related_model(node)
+        related = facts.entities.related_model(node)
         if related:
             return related
         if (
             isinstance(node, ast.Attribute)
-            and facts.entity(node.value) == "entity"
-            and not facts.is_relationship(node)
+            and facts.entities.kind(node.value) == "entity"
+            and not facts.entities.is_relationship(node)
         ):
             return facts.text(node.value)
     elif isinstance(node, ast.Call):
@@ -240,7 +240,7 @@ def refine(shape: Shape, step: Step, facts: Facts) -> Shape:
     if name == "from_statement":
         return replace(shape, simple=False, aggregate=False, distinct=False, special="statement")
     if name == "options":
-        safe = all(facts.is_safe_option(each) for each in step.call.args)
+        safe = all(facts.entities.is_safe_option(each) for each in step.call.args)
         return replace(shape, simple=False, distinct=shape.distinct and (safe or not shape.mapped))
     if name in SAME_ROWS:
         return replace(shape, simple=False)

@@ -54,12 +54,12 @@ class Context:
         key = (source, name)
         if key in self.imports:
             return self.imports[key]
-        if not source and self.facts.imports_module(self.module, name):
+        if not source and self.facts.names.imports_module(self.module, name):
             return name
-        known = self.facts.imported_as(self.module, source, name)
+        known = self.facts.names.imported_as(self.module, source, name)
         if known:
             return known
-        taken = self.facts.is_taken(self.module, name)
+        taken = self.facts.names.is_taken(self.module, name)
         local = f"sa_{name}" if taken else name
         self.imports[key] = local
         return local
@@ -72,7 +72,7 @@ class Context:
         """The source of the session that a chain runs on."""
         if chain.session is not None:
             return self.render_session(chain.session)
-        found = self.facts.session_behind(chain.root) or self.facts.session_in_reach(chain.root)
+        found = self.facts.sessions.behind(chain.root) or self.facts.sessions.in_reach(chain.root)
         if not found:
             raise Refusal("SAW903", f"the session that runs {self.edits.text(chain.root)} is not in reach here")
         return found

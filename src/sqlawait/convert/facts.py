@@ -4,46 +4,25 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from functools import cached_property
 
-from sqlawait.analysis.declarations import Binding, Class, Function, Module, dotted, last_name
+from sqlawait.analysis.declarations import Binding, Class, Function, last_name
 from sqlawait.analysis.inference import Inference
-from sqlawait.analysis.models import Relationship
 from sqlawait.analysis.project import Project
 from sqlawait.analysis.types import Type, members
 
+from .arguments import argument_for
+from .classes import CONNECTION, ENGINE, MAKER, QUERY, SCOPED, SESSION
+from .entities import Entities
+from .file_names import FileNames
 from .lending import Lending
+from .sessions import Sessions
 
-SESSION = "sqlalchemy.orm.Session"
-SCOPED = "sqlalchemy.orm.scoped_session"
-MAKER = "sqlalchemy.orm.sessionmaker"
-QUERY = "sqlalchemy.orm.Query"
-ENGINE = "sqlalchemy.Engine"
-CONNECTION = "sqlalchemy.Connection"
 ITERATE_FIRST = {
     "list", "tuple", "set", "frozenset", "sorted", "enumerate", "zip", "dict", "any", "all", "sum", "min",
     "max", "iter", "reversed", "extend", "groupby",
 }  # fmt: skip
 """Calls that walk through what they are given."""
 ITERATE_SECOND = {"map", "filter", "reduce"}
-COLUMN_CALLS = {
-    "cast", "case", "text", "literal", "literal_column", "label", "distinct", "coalesce", "column",
-    "extract", "over", "type_coerce", "tuple_", "exists", "scalar_subquery", "as_scalar", "between",
-    "collate", "null", "true", "false", "nullslast", "bindparam", "Bundle", "with_variant", "desc", "asc",
-    "if_", "array_agg", "op", "filter",
-}  # fmt: skip
-SAFE_OPTIONS = {
-    "selectinload",
-    "lazyload",
-    "noload",
-    "raiseload",
-    "load_only",
-    "defer",
-    "undefer",
-    "defaultload",
-    "undefer_group",
-}
-"""Loader options that never repeat a row."""
 
 
 class Facts:
@@ -52,9 +31,10 @@ class Facts:
     def __init__(self, project: Project, inference: Inference) -> None:
         self.project = project
         self.inference = inference
+        self.names = FileNames(project)
+        self.entities = Entities(self)
+        self.sessions = Sessions(self)
         self.lending = Lending(self)
-        self.given_session: dict[Function, str] = {}
-        """Functions that the conversion gives a session, and the name of that parameter."""
 
     # -- the tree ----------------------------------------------------------------------------------------------
 
@@ -179,159 +159,6 @@ class Facts:
             and self.is_session(node.func.value)
         )
 
-    # -- what a query queries ----------------------------------------------------------------------------------
-
-    def entity(self, node: ast.expr) -> str:
-        """``entity`` for a whole model, ``column`` for a column or expression, ``unknown``."""
-        if isinstance(node, ast.Starred):
-            inner = members(self.inference.iterated(self.type_of(node.value)))
-            kinds = {self._entity_of(each) for each in inner} - {""}
-            return kinds.pop() if len(kinds) == 1 else "unknown"
-        kinds = {self._entity_of(each) for each in members(self.type_of(node))} - {""}
-        if len(kinds) == 1:
-            return kinds.pop()
-        if isinstance(node, ast.Call):
-            name = last_name(node.func)
-            if name in ("aliased", "with_polymorphic"):
-                return "entity"
-            owner = node.func.value if isinstance(node.func, ast.Attribute) else None
-            if name in COLUMN_CALLS or (owner is not None and last_name(owner) == "func"):
-                return "column"
-            if owner is not None and self.entity(owner) == "column":
-                return "column"
-        if isinstance(node, ast.Attribute):
-            if last_name(node.value) == "c" or self.entity(node.value) == "entity":
-                return "column"
-            if dotted(node) and node.attr[:1].isupper() and self._is_outside(node):
-                return "entity"
-        if isinstance(node, ast.Name) and node.id[:1].isupper() and self._is_outside(node):
-            return "entity"
-        if isinstance(node, ast.BinOp | ast.UnaryOp | ast.Compare | ast.Subscript):
-            return "column"
-        return "entity" if self._used_as_model(node) else "unknown"
-
-    def _entity_of(self, of: Type) -> str:
-        if of.kind == "class":
-            return "entity"
-        if of.kind == "external" and of.name.startswith("attribute:"):
-            return "column"
-        if of.kind == "instance":
-            if isinstance(of.decl, Class) and of.name.startswith(
-                ("sqlalchemy.Column", "sqlalchemy.orm.Mapped")
-            ):
-                return "column"
-            return "column" if of.name.startswith("sqlalchemy.") else ""
-        return ""
-
-    def _is_outside(self, node: ast.expr) -> bool:
-        return all(each.kind == "external" for each in members(self.type_of(node)))
-
-    def _used_as_model(self, node: ast.expr) -> bool:
-        """Whether the code around takes columns from it or makes objects of it: then it is a model."""
-        wanted = ast.dump(node)
-        function = self.project.function_of(node)
-        nodes = list(
-            function.cls.node.body if function and function.cls else [function.node] if function else []
-        )
-        for tree in nodes:
-            for each in ast.walk(tree):
-                if (
-                    isinstance(each, ast.Attribute)
-                    and each.attr not in ("c", "label")
-                    and isinstance(each.ctx, ast.Load)
-                    and ast.dump(each.value) == wanted
-                ):
-                    parent = self.parent(each)
-                    if isinstance(parent, ast.Compare | ast.Call):
-                        return True
-                if isinstance(each, ast.Call) and ast.dump(each.func) == wanted:
-                    return True
-        return False
-
-    def eager(self, node: ast.expr) -> bool:
-        """Whether a model joins collections on its own, so that a row may come more than once."""
-        for each in members(self.type_of(node)):
-            if not isinstance(each.decl, Class):
-                continue
-            for cls, _ in self.inference.bases(each.decl):
-                if cls.module.stub:
-                    continue
-                for call in ast.walk(cls.node):
-                    if isinstance(call, ast.Call) and last_name(call.func) in (
-                        "relationship",
-                        "Relationship",
-                        "backref",
-                    ):
-                        for keyword in ast.walk(call):
-                            if isinstance(keyword, ast.keyword) and keyword.arg == "lazy":
-                                value = keyword.value.value if isinstance(keyword.value, ast.Constant) else "?"
-                                if value in ("joined", False, "?"):
-                                    return True
-                            if isinstance(keyword, ast.Constant) and keyword.value == "joined":
-                                return True
-        return False
-
-    def relationship(self, node: ast.expr) -> Relationship | None:
-        """The relationship that ``Model.name`` names."""
-        if isinstance(node, ast.Attribute):
-            for each in members(self.type_of(node.value)):
-                found = (
-                    self.inference.models.relationship(each.decl, node.attr) if each.kind == "class" else None
-                )
-                if found is not None:
-                    return found
-        return None
-
-    def is_relationship(self, node: ast.expr) -> bool:
-        """Whether it names a relationship."""
-        return self.relationship(node) is not None
-
-    def related_model(self, node: ast.expr) -> str:
-        """What the model behind a relationship is called in a file; empty when the file does not name it."""
-        found = self.relationship(node)
-        if found is None or found.target is None:
-            return ""
-        for local, bindings in self.project.module_of(node).scope.bindings.items():
-            for binding in bindings:
-                if self.inference.binding_type(binding).decl is found.target:
-                    return local
-        return ""
-
-    def is_aggregate(self, node: ast.expr) -> bool:
-        """Whether it is one value over all rows: ``func.count(…)``, ``….exists()``."""
-        if isinstance(node, ast.Call):
-            name = last_name(node.func)
-            if name in ("label", "cast", "coalesce") and isinstance(node.func, ast.Attribute):
-                inner = node.args[0] if last_name(node.func.value) == "func" and node.args else node.func.value
-                return self.is_aggregate(inner)
-            if name in ("exists", "scalar_subquery"):
-                return True
-            if isinstance(node.func, ast.Attribute) and last_name(node.func.value) == "func":
-                return name in (
-                    "count",
-                    "sum",
-                    "min",
-                    "max",
-                    "avg",
-                    "bool_and",
-                    "bool_or",
-                    "array_agg",
-                    "string_agg",
-                    "group_concat",
-                )
-        return False
-
-    def is_safe_option(self, node: ast.expr) -> bool:
-        """Whether a loader option cannot repeat a row."""
-        while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            inner = node.func.value
-            if not isinstance(inner, ast.Call):
-                break
-            if node.func.attr not in SAFE_OPTIONS:
-                return False
-            node = inner
-        return isinstance(node, ast.Call) and last_name(node.func) in SAFE_OPTIONS
-
     # -- where a value comes from ------------------------------------------------------------------------------
 
     def sources(self, node: ast.expr) -> list[ast.expr]:
@@ -417,162 +244,5 @@ class Facts:
                     break
         return found
 
-    def session_behind(self, node: ast.expr, depth: int = 0) -> str:
-        """The session that a query was made from, as the code around ``node`` can name it."""
-        if depth > 8:
-            return ""
-        while (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and self.is_query(node.func.value)
-        ):
-            node = node.func.value
-        if isinstance(node, ast.Call) and self.is_root(node) and isinstance(node.func, ast.Attribute):
-            return dotted(node.func.value)
-        if isinstance(node, ast.Call):
-            found = {self._translated(node, target, depth) for target in self.targets(node)}
-        elif isinstance(node, ast.Name) and self._assigned_here(node):
-            found = {self.session_behind(each, depth + 1) for each in self.sources(node)}
-        else:
-            return ""
-        return found.pop() if len(found) == 1 else ""
 
-    def _assigned_here(self, node: ast.Name) -> bool:
-        return all(binding.kind != "param" for binding in self.inference.names.reaching(node))
-
-    def _translated(self, call: ast.Call, target: Function, depth: int) -> str:
-        """The session of a function's query, in the words of a call of that function."""
-        found = {self.session_behind(each, depth + 1) for each in target.returns}
-        name = found.pop() if len(found) == 1 else ""
-        head, _, rest = name.partition(".")
-        for index, param in enumerate(target.positional):
-            if param.arg != head:
-                continue
-            if index == 0 and target.cls is not None and not target.is_static:
-                receiver = dotted(call.func.value) if isinstance(call.func, ast.Attribute) else ""
-                return f"{receiver}.{rest}" if receiver and rest else ""
-            argument = argument_for(call, target, param)
-            value = dotted(argument) if argument is not None else ""
-            return f"{value}.{rest}" if value and rest else value
-        for param in target.node.args.kwonlyargs:
-            if param.arg == head:
-                argument = argument_for(call, target, param)
-                return dotted(argument) if argument is not None else ""
-        return ""
-
-    def session_in_reach(self, node: ast.expr) -> str:
-        """The one session that a function can name; empty when there is none or more than one."""
-        function = self.project.function_of(node)
-        found: set[str] = set()
-        while function is not None:
-            if function in self.given_session:
-                return self.given_session[function]
-            for each in function.own_nodes:
-                if (
-                    isinstance(each, ast.Name | ast.Attribute)
-                    and isinstance(each.ctx, ast.Load)
-                    and dotted(each)
-                    and self.is_session(each)
-                ):
-                    found.add(dotted(each))
-            for param in function.params:
-                if any(
-                    self.inference.is_a(each, SESSION)
-                    for each in members(self.inference.param_type(function, param))
-                ):
-                    found.add(param.arg)
-            if len(found) == 1:
-                return found.pop()
-            if found:
-                return ""
-            if function.cls is not None and function.positional:
-                return self._session_attribute(function.cls, function.positional[0].arg)
-            function = function.outer
-        return ""
-
-    def _session_attribute(self, cls: Class, receiver: str) -> str:
-        found: set[str] = set()
-        for base, _ in self.inference.bases(cls):
-            for name, bindings in base.assigned.items():
-                if any(b.value is not None and self.is_session(b.value) for b in bindings):
-                    found.add(f"{receiver}.{name}")
-        return found.pop() if len(found) == 1 else ""
-
-    # -- names of a file ---------------------------------------------------------------------------------------
-
-    @cached_property
-    def _defined(self) -> dict[Module, set[str]]:
-        names: dict[Module, set[str]] = {module: set() for module in self.project.modules.values()}
-        for scope in self.project.collected.scopes.values():
-            if scope.module in names and not isinstance(scope.node, ast.ClassDef):
-                names[scope.module].update(scope.bindings)
-        return names
-
-    def imported_as(self, module: Module, source: str, name: str) -> str:
-        """What a name from SQLAlchemy is called at the top of a file; empty when it is not imported there."""
-        head = source.partition(".")[0]
-        for local, bindings in module.scope.bindings.items():
-            for binding in bindings:
-                if isinstance(binding.node, ast.alias) and binding.kind == "from" and binding.node.name == name:
-                    statement = self.parent(binding.node)
-                    origin = (
-                        statement.module or ""
-                        if isinstance(statement, ast.ImportFrom) and not statement.level
-                        else ""
-                    )
-                    if (
-                        (
-                            origin == source
-                            or (
-                                origin.partition(".")[0] in (head, "sqlmodel")
-                                and head == "sqlalchemy"
-                                and "asyncio" not in source
-                                and "asyncio" not in origin
-                            )
-                        )
-                        and len(bindings) == 1
-                        and not self._bound_within(module, local)
-                    ):
-                        return local
-        return ""
-
-    def imports_module(self, module: Module, name: str) -> bool:
-        """Whether ``import name`` stands at the top of a file."""
-        return any(
-            isinstance(binding.node, ast.alias) and isinstance(self.parent(binding.node), ast.Import)
-            for binding in module.scope.bindings.get(name, ())
-        )
-
-    def _bound_within(self, module: Module, name: str) -> bool:
-        return any(
-            scope.module is module
-            and scope.parent is not None
-            and name in scope.bindings
-            and not isinstance(scope.node, ast.ClassDef)
-            for scope in self.project.collected.scopes.values()
-        )
-
-    def is_taken(self, module: Module, name: str) -> bool:
-        """Whether a name means something else somewhere in a file."""
-        return name in self._defined.get(module, set())
-
-
-def argument_for(call: ast.Call, function: Function, param: ast.arg) -> ast.expr | None:
-    """The argument that a call gives a parameter, where it is written out."""
-    for keyword in call.keywords:
-        if keyword.arg == param.arg:
-            return keyword.value
-    positional = function.positional
-    if param not in positional:
-        return None
-    index = positional.index(param)
-    if function.cls is not None and not function.is_static:
-        index -= 1
-    if 0 <= index < len(call.args) and not any(
-        isinstance(each, ast.Starred) for each in call.args[: index + 1]
-    ):
-        return call.args[index]
-    return None
-
-
-__all__ = ["Facts", "argument_for"]
+__all__ = ["Facts"]

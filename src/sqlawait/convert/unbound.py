@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from sqlawait.analysis.declarations import Function
 from sqlawait.analysis.types import members
 
+from .arguments import argument_for
+from .classes import QUERY
 from .colours import Colours, Unit
 from .context import Context
-from .facts import QUERY, Facts, argument_for
+from .facts import Facts
 
 NAMES = ("session", "db_session", "async_session")
 
@@ -50,12 +52,12 @@ def find_unbound(facts: Facts, colours: Colours) -> Unbound:
                 pending.append(caller)
     found = Unbound()
     while wanted:
-        facts.given_session = {each: _name(each) for each in wanted}
+        facts.sessions.given = {each: _name(each) for each in wanted}
         failed = {
             each
             for each in wanted
             if each in handed
-            or not facts.given_session[each]
+            or not facts.sessions.given[each]
             or not all(
                 set(targets) <= wanted and unit.function in colours.converted and session_at(call, each, facts)
                 for unit, call, targets in calls[each]
@@ -65,7 +67,7 @@ def find_unbound(facts: Facts, colours: Colours) -> Unbound:
         if not failed:
             break
         wanted -= failed
-    found.functions = facts.given_session = {each: _name(each) for each in wanted}
+    found.functions = facts.sessions.given = {each: _name(each) for each in wanted}
     for function in wanted:
         for _, call, _ in calls[function]:
             found.arguments[call] = session_at(call, function, facts)
@@ -77,8 +79,8 @@ def _lacks_session(function: Function, facts: Facts, colours: Colours) -> bool:
         wait.chain is not None
         and wait.waits
         and wait.chain.session is None
-        and not facts.session_behind(wait.chain.root)
-        and not facts.session_in_reach(wait.chain.root)
+        and not facts.sessions.behind(wait.chain.root)
+        and not facts.sessions.in_reach(wait.chain.root)
         for wait in colours.units[function].uses.waits
     )
 
@@ -96,10 +98,10 @@ def session_at(call: ast.Call, function: Function, facts: Facts) -> str:
     """The session of the query that a call hands over, as the code around the call can name it."""
     for param in _queries(function, facts):
         given = argument_for(call, function, param)
-        behind = facts.session_behind(given) if given is not None else ""
+        behind = facts.sessions.behind(given) if given is not None else ""
         if behind:
             return behind
-    return facts.session_in_reach(call)
+    return facts.sessions.in_reach(call)
 
 
 def _name(function: Function) -> str:

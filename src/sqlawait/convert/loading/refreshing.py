@@ -9,8 +9,9 @@ from dataclasses import replace
 from sqlawait.analysis.declarations import Class, Function, last_name
 from sqlawait.analysis.flow import before
 from sqlawait.analysis.types import NONE, UNKNOWN, members
+from sqlawait.convert.arguments import argument_for
 from sqlawait.convert.colours import Colours
-from sqlawait.convert.facts import Facts, argument_for
+from sqlawait.convert.facts import Facts
 
 from .plan import Refresh
 
@@ -91,7 +92,7 @@ class Refreshing:
         statement = self._statement(owner)
         if statement is None:
             return None
-        return Refresh(statement, text, self.facts.session_in_reach(owner))
+        return Refresh(statement, text, self.facts.sessions.in_reach(owner))
 
     def named(self, node: ast.expr, name: str, *, items: bool) -> Refresh | None:
         """A refresh of a variable above the statement that an expression stands in."""

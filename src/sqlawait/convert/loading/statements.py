@@ -10,7 +10,8 @@ from typing import Literal
 
 from sqlawait.analysis.declarations import Binding, Class, last_name
 from sqlawait.analysis.types import Type, members
-from sqlawait.convert.facts import QUERY, Facts
+from sqlawait.convert.classes import QUERY
+from sqlawait.convert.facts import Facts
 from sqlawait.convert.tracing.trace import Place
 
 SELECTS = (QUERY, "sqlalchemy.Select")

@@ -107,7 +107,7 @@ def _callback(node: ast.Call, context: Context) -> None:
     """A call of a library that uses the session runs where sync code may wait."""
     if any(isinstance(each, ast.Await | ast.NamedExpr) for each in ast.walk(node)):
         raise Refusal("SAW904", "this call uses the session of the request, and its arguments are awaited")
-    session = context.facts.session_in_reach(node)
+    session = context.facts.sessions.in_reach(node)
     run = (
         f"{session}.run_sync(lambda _: "
         if session

@@ -20,7 +20,7 @@ def rewrite_pagination(call: ast.Call, context: Context) -> None:
     make_awaitable(call, context)
     session = ""
     if not facts.is_session(first):
-        session = facts.session_behind(first) or facts.session_in_reach(first)
+        session = facts.sessions.behind(first) or facts.sessions.in_reach(first)
         if not session:
             raise Refusal("SAW903", f"the session that runs {edits.text(first)} is not in reach here")
     source = PAGINATE[facts.inference.names.qualified(call.func)]
