@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from sqlawait.analysis.project import Project
-from sqlawait.convert.conversion import Conversion, Options, Result
+from sqlawait.convert.conversion import Conversion
+from sqlawait.convert.options import Options
+from sqlawait.convert.result import Result
 
 sys.path.insert(0, str(Path(__file__).parent))
 collect_ignore = ["apps", "suites", "traced"]

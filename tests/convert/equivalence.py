@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
 from sqlawait.analysis.project import Project
-from sqlawait.convert.conversion import Conversion, Options
+from sqlawait.convert.conversion import Conversion
+from sqlawait.convert.options import Options
 
 MODELS = """
 from sqlalchemy import Boolean, ForeignKey, Integer, String

@@ -20,7 +20,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from sqlawait.analysis.project import Project
-from sqlawait.convert.conversion import Conversion, Options, Phase, Result
+from sqlawait.convert.conversion import Conversion, Phase
+from sqlawait.convert.options import Options
+from sqlawait.convert.result import Result
 from sqlawait.convert.verify import new_findings
 from sqlawait.embedded import EmbeddedPostgres
 

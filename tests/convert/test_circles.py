@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sqlawait.convert.conversion import Result
+from sqlawait.convert.result import Result
 
 MODELS = """
 from sqlalchemy import Column, ForeignKey, Integer, select

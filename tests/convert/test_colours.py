@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlawait.convert.conversion import Options, Result
+from sqlawait.convert.options import Options
+from sqlawait.convert.result import Result
 
 DATABASE = """
 from sqlalchemy import create_engine

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlawait.convert.conversion import Options, Result
+from sqlawait.convert.options import Options
+from sqlawait.convert.result import Result
 
 
 def test_newer_syntax(convert: Callable[..., Result], tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sqlawait.convert.conversion import Conversion, Phase, Result
+from sqlawait.convert.conversion import Conversion, Phase
+from sqlawait.convert.result import Result
 
 DOCS = Path(__file__).parents[2] / "docs" / "convert.md"
 HEAD = """

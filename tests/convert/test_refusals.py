@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sqlawait.check.registry import RULES
-from sqlawait.convert.conversion import Result
 from sqlawait.convert.refusals import REFUSALS, Refusal
+from sqlawait.convert.result import Result
 
 DOCS = Path(__file__).parents[2] / "docs" / "convert.md"
 HEAD = """

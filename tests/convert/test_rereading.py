@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlawait.convert.conversion import Result
+from sqlawait.convert.result import Result
 
 SOURCE = """
 from sqlalchemy import Column, ForeignKey, Integer, select

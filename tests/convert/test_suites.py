@@ -9,7 +9,9 @@ import pytest
 from own_suite import run_suite
 
 from sqlawait.analysis.project import Project
-from sqlawait.convert.conversion import Conversion, Options, Result
+from sqlawait.convert.conversion import Conversion
+from sqlawait.convert.options import Options
+from sqlawait.convert.result import Result
 from sqlawait.convert.verify import new_findings
 
 SUITES = Path(__file__).parent / "suites"

@@ -11,7 +11,9 @@ import pytest
 from own_suite import PYTEST, run_suite
 
 from sqlawait.analysis.project import Project
-from sqlawait.convert.conversion import Conversion, Options, Result
+from sqlawait.convert.conversion import Conversion
+from sqlawait.convert.options import Options
+from sqlawait.convert.result import Result
 from sqlawait.convert.tracing.run import NothingRecorded, trace_suite
 from sqlawait.convert.tracing.table import as_table
 from sqlawait.convert.tracing.trace import Load, Trace, UnreadableTrace

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sqlawait.analysis.project import Project
-from sqlawait.convert.conversion import Conversion, Options, Result
+from sqlawait.convert.conversion import Conversion
+from sqlawait.convert.options import Options
+from sqlawait.convert.result import Result
 
 MODELS = """
 from sqlalchemy import Column, Integer

@@ -10,12 +10,14 @@ from pathlib import Path
 from sqlawait.analysis.project import Progress, Project
 
 from .apply import Refused, check_tree, write_all
-from .conversion import Conversion, Options, Result
+from .conversion import Conversion
 from .drivers import Drivers
+from .options import Options
 from .page import as_html
 from .phases import commit_phases
 from .report import as_json, as_text, unified
 from .requirements import update_requirements
+from .result import Result
 from .tracing.run import trace_suite
 from .tracing.table import as_table
 from .tracing.trace import Trace

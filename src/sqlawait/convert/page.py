@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from .conversion import Result
 from .phases import TITLES
 from .refusals import REFUSALS
 from .report import changed_lines, lines_of, plan, relative
+from .result import Result
 
 PAGE = Path(__file__).parent / "page.stub"
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .apply import commit
-from .conversion import PHASES, Conversion, Phase, Result
+from .conversion import PHASES, Conversion, Phase
+from .result import Result
 
 TITLES: dict[Phase, str] = {
     "drivers": "Require the async database driver",

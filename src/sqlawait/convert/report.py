@@ -7,7 +7,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from .conversion import Phase, Result
+from .conversion import Phase
+from .result import Result
 
 
 def relative(path: Path, root: Path) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .conversion import Result
 from .drivers import Drivers
+from .result import Result
 
 PACKAGES = {
     "psycopg2": ("postgresql", {"psycopg": "psycopg[binary]", "asyncpg": "asyncpg"}),

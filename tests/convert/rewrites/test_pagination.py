@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlawait.convert.conversion import Result
+from sqlawait.convert.result import Result
 
 
 def test_query(check_transformed: Callable[..., None]) -> None:
