@@ -51,8 +51,9 @@ def decide(project: Project, options: Options, root: Path) -> Decisions:
     selected = selection(facts.inference, options.only)
     suite = {module for module in project.modules.values() if is_test(module)}
     resources = find_resources(facts, suite)
-    barriers = Barriers(facts, root)
-    painter = Painter(facts, barriers=barriers, is_test=is_test, resources=resources, selected=selected)
+    painter = Painter(
+        facts, barriers=Barriers(facts, root), resources=resources, suite=suite, selected=selected
+    )
     colours = painter.paint()
     add_dependencies(facts, resources, colours, suite)
     return Decisions(

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 
 from sqlawait.analysis.declarations import Class, Function
 
-from .colours import SYNC_CALLS
 from .context import Context, Refusal
 from .decisions import Decisions
+from .handing import SYNC_CALLS
 from .kinds import kind_of
 from .resources import is_listener
 from .rewrites.awaits import (

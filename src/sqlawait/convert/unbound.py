@@ -14,9 +14,10 @@ from sqlawait.analysis.types import members
 
 from .arguments import argument_for
 from .classes import QUERY
-from .colours import Colours, Unit
+from .colours import Colours
 from .context import Context
 from .facts import Facts
+from .units import Unit
 
 NAMES = ("session", "db_session", "async_session")
 
