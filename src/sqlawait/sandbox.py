@@ -82,7 +82,8 @@ class Nesting:
             turn: asyncio.Future[None] = loop.create_future()
             self._waiting.add(turn)
             try:
-                await asyncio.wait_for(turn, end - loop.time())
+                async with asyncio.timeout_at(end):
+                    await turn
             except TimeoutError:
                 raise ConfigurationError(
                     "in a sandbox all transactions share one connection, and one that is open elsewhere has"

@@ -31,6 +31,8 @@ class AsyncSession(WritingVerbs):
 
         SQLAlchemy's stops at each savepoint but one that a failed COMMIT has left, and keeps the connection.
         """
+        if self._is_idle():
+            return self.sync_session.close()
         while True:
             points = self.sync_session.get_nested_transaction()
             try:
@@ -38,6 +40,17 @@ class AsyncSession(WritingVerbs):
             except PendingRollbackError:
                 if points is None or self.sync_session.get_nested_transaction() is points:
                     raise
+
+    async def __aexit__(self, type_: object, value: object, traceback: object) -> None:
+        """Close it, also where that is cancelled."""
+        if self._is_idle():
+            await self.close()
+        else:
+            await super().__aexit__(type_, value, traceback)
+
+    def _is_idle(self) -> bool:
+        """Whether it has no transaction: closing it waits for nothing, and nothing can be cancelled."""
+        return self.sync_session.get_transaction() is None
 
 
 class ReaderSession(Session):

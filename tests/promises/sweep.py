@@ -12,12 +12,16 @@ from typing import Any
 class Stepped:
     """An awaitable that counts its suspensions and cancels its task at some of them.
 
-    The cancellation reaches the task where it waits, as it does when a client goes away or a time-out ends.
+    The cancellation reaches the task where it waits, as it does when a client goes away or a time-out ends;
+    ``late``: in the moment in which what it waits for has come.
     """
 
-    def __init__(self, work: Awaitable[Any], cancel_at: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self, work: Awaitable[Any], cancel_at: frozenset[int] = frozenset(), *, late: bool = False
+    ) -> None:
         self._work = work
         self._cancel_at = cancel_at
+        self._late = late
         self.count = 0
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -32,7 +36,10 @@ class Stepped:
             if self.count in self._cancel_at:
                 task = asyncio.current_task()
                 assert task is not None
-                task.cancel()
+                if self._late and isinstance(waiting_for, asyncio.Future):
+                    waiting_for.add_done_callback(lambda _, task=task: task.cancel())
+                else:
+                    task.cancel()
             try:
                 yield waiting_for
             except BaseException as error:  # noqa: BLE001 - it goes to the work, whatever it is
@@ -59,10 +66,10 @@ class Outcome:
         return self.error is None or isinstance(self.error, asyncio.CancelledError)
 
 
-async def step(work: Awaitable[Any], *cancel_at: int) -> Outcome:
+async def step(work: Awaitable[Any], *cancel_at: int, late: bool = False) -> Outcome:
     """Run work in a task of its own, cancelled at these suspensions; wait for all that it leaves running."""
     before = asyncio.all_tasks()
-    stepped = Stepped(work, frozenset(cancel_at))
+    stepped = Stepped(work, frozenset(cancel_at), late=late)
 
     async def run() -> None:
         await stepped

@@ -279,6 +279,77 @@ async def undo(db: Database) -> None:
             await session.execute(text(statement))
 
 
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_a_cancelled_worker_ends(driver: str, late: bool, request: pytest.FixtureRequest) -> None:
+    """One that works on and on ends at its first cancellation, and has told what is stored.
+
+    Where that comes during COMMIT, it is the next thing that the worker waits for which is cancelled.
+    """
+    ignore_lost_connects()
+    async with Database(address(driver, request), pool_size=2, threads=1, timeouts=PATIENCE) as db:
+        await fill(db)
+        told = 0
+
+        async def by_transaction() -> None:
+            nonlocal told
+            async with db.transaction() as session:
+                await session.create(Post, user_id=1, title="x")
+            told += 1
+
+        async def by_hand() -> None:
+            nonlocal told
+            async with db.session() as session:
+                session.add(Post(user_id=1, title="x"))
+                await session.commit()
+                told += 1
+
+        async def by_thread() -> None:
+            nonlocal told
+            await db.run_sync(lambda session: session.add(Post(user_id=1, title="x")))
+            told += 1
+
+        async def by_reading() -> None:
+            async with db.reader() as session:
+                await session.find(User, email="1@example.com")
+
+        for work in (by_transaction, by_hand, by_thread, by_reading):
+
+            async def again_and_again(work: Callable[[], Awaitable[None]] = work) -> None:
+                for _ in range(5):
+                    await work()
+
+            for point in range(1, (await step(work())).points + 1):
+                await undo(db)
+                told = 0
+                async with in_time(20, f"{work.__name__} cancelled at {point}"):
+                    outcome = await step(again_and_again(), point, late=late)
+                assert isinstance(outcome.error, asyncio.CancelledError), (work.__name__, point, outcome, told)
+                assert await left_behind(db) == []
+                async with db.session() as session:
+                    assert await session.count(Post) == told, (work.__name__, point, outcome)
+
+
+async def test_a_time_out_that_is_over_cancels_nobody(postgresql_url: str) -> None:
+    """Where COMMIT outlasts a time-out, the outcome is told, and what comes after it runs on."""
+    async with Database(postgresql_url, pool_size=1, threads=0) as db:
+        await fill(db)
+
+        async def work() -> str:
+            session = db.session()
+            session.add(Post(user_id=1, title="x"))
+            await session.flush()
+            async with asyncio.timeout(0):
+                await session.commit()
+            await session.close()
+            await asyncio.sleep(0)
+            return "went on"
+
+        assert await work() == "went on"
+        async with db.session() as session:
+            assert await session.count(Post) == 1
+
+
 async def test_the_naive_variant_is_caught(sqlite_url: str) -> None:
     """SQLAlchemy's own engine on aiosqlite keeps the write lock of a cancelled INSERT; the sweep sees it."""
     url = make_url(sqlite_url).set(drivername="sqlite+aiosqlite")

@@ -119,17 +119,33 @@ async def to_the_end(work: Awaitable[T]) -> T:
 
     Once COMMIT is on its way the database decides; a cancellation that arrives after that is too late, also
     while the session is being closed. The outcome is returned, not the cancellation: "committed" must not be
-    told as an error.
+    told as an error. What is cancelled is whatever the caller waits for next.
     """
     task = asyncio.ensure_future(work)
     ended = asyncio.Event()  # a third of what asyncio.wait and asyncio.shield cost
     task.add_done_callback(lambda _: ended.set())
+    cancelled = False
     while not task.done():
         try:
             await ended.wait()
         except asyncio.CancelledError:
-            continue
+            cancelled = True
+    if cancelled:
+        _cancel_next(asyncio.current_task())
     return task.result()
+
+
+def _cancel_next(task: asyncio.Task[Any] | None) -> None:
+    """Cancel what a task waits for next, if whoever has cancelled it still means it: a time-out may be over."""
+    if task is None:
+        return
+    asked = task.cancelling()
+
+    def cancel() -> None:
+        if task.cancelling() >= asked and task.cancel():
+            task.uncancel()  # it is the same cancellation, and counts once
+
+    asyncio.get_running_loop().call_soon(cancel)
 
 
 def _reason(error: BaseException, timeout: str) -> str:

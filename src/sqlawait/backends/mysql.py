@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar
@@ -17,9 +17,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.util import await_only, greenlet_spawn
 
+from sqlawait.backends.asyncmy_reads import bound_reads
 from sqlawait.backends.base import Backend, Failure, Timeouts, is_stream, option
 from sqlawait.backends.guard import to_the_end
-from sqlawait.backends.read_ahead import bound_read_ahead
 
 # https://mariadb.com/kb/en/mariadb-error-codes/ and MySQL's list: they agree on these
 _CODES = {
@@ -107,9 +107,9 @@ class MySQL(Backend):
     def prepare(self, engine: Engine, timeouts: Timeouts, *, pgbouncer: bool) -> None:
         """Set the server's time-outs and strictness on each connection, and read-only at BEGIN."""
         del pgbouncer
-        _put_off_cancellation(engine.dialect)
+        _put_off_cancellation(engine.dialect, self)
         if engine.dialect.driver == "asyncmy":
-            bound_read_ahead(engine)
+            bound_reads(engine, timeouts.command + 1)
 
         @event.listens_for(engine, "connect")
         def set_up(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
@@ -199,9 +199,17 @@ class MySQL(Backend):
 
 
 async def _connect(driver: str, timeouts: Timeouts, **arguments: Any) -> Any:
-    """Connect within the time-out, the server's greeting included: the drivers bound TCP's part only."""
+    """Connect within the time-out, the server's greeting included: the drivers bound TCP's part only.
+
+    They do that by ``asyncio.wait_for``, which may drop a cancellation on Python 3.11.
+    """
+    task = asyncio.current_task()
+    asked = task.cancelling() if task is not None else 0
     async with asyncio.timeout(timeouts.connect):
         connection = await import_module(driver).connect(**arguments)
+    if task is not None and task.cancelling() > asked:
+        connection.close()
+        raise asyncio.CancelledError
     if driver == "aiomysql":
         _bound_reads(connection, timeouts.command + 1)
     return connection
@@ -225,26 +233,26 @@ def _number(error: BaseException) -> int:
     return first if isinstance(first, int) else 0
 
 
-def _put_off_cancellation(dialect: Dialect) -> None:
-    """Let a task be cancelled after a connection's isolation level is set, not while it is.
+def _put_off_cancellation(dialect: Dialect, backend: Backend) -> None:
+    """Let a task be cancelled after a connection is set up or put in order, not while it is.
 
-    That is done at check-out, when SQLAlchemy's connection is half made: it would be lost, and its place in the
-    pool come back only by garbage collection.
+    Its isolation level is set at check-out, when SQLAlchemy's connection is half made: it would be lost, and
+    its place in the pool come back only by garbage collection. The ROLLBACK of nothing comes behind a COMMIT,
+    when the connection is given back: what is committed would be told as cancelled.
     """
-    set_level = dialect.set_isolation_level
-
-    async def to_be_cancelled_after(work: Awaitable[None]) -> None:
-        task = asyncio.current_task()
-        before = task.cancelling() if task is not None else 0
-        await to_the_end(work)
-        if task is not None and task.cancelling() > before:
-            task.uncancel()  # it counts each once
-            task.cancel()
+    set_level, rollback = dialect.set_isolation_level, dialect.do_rollback
 
     def set_isolation_level(connection: DBAPIConnection, level: Any) -> None:
-        await_only(to_be_cancelled_after(greenlet_spawn(set_level, connection, level)))
+        await_only(to_the_end(greenlet_spawn(set_level, connection, level)))
+
+    def do_rollback(connection: Any) -> None:
+        if backend.in_transaction(connection.driver_connection):
+            rollback(connection)
+        else:
+            await_only(to_the_end(greenlet_spawn(rollback, connection)))
 
     dialect.set_isolation_level = set_isolation_level  # type: ignore[method-assign, assignment] # other names
+    dialect.do_rollback = do_rollback  # type: ignore[method-assign, assignment] # other names
 
 
 def _unbounded(statement: str, *, mariadb: bool) -> str:

@@ -204,7 +204,8 @@ async def _stream(collector: Collector) -> AsyncIterator[str]:
                 tick = now + _TICK_SECONDS
                 yield _event("tick", {"loop": loop_now(collector), "pools": pools_now(collector)})
             try:
-                event = await asyncio.wait_for(subscriber.queue.get(), tick - now if tick > now else 0.001)
+                async with asyncio.timeout_at(max(tick, now + 0.001)):
+                    event = await subscriber.queue.get()
             except TimeoutError:
                 continue
             told = _told(collector, event)

@@ -1,4 +1,4 @@
-"""A bound for asyncmy's reading ahead."""
+"""Bounds for what asyncmy reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
 from sqlawait import Database
-from sqlawait.backends.read_ahead import bound_read_ahead
+from sqlawait.backends.asyncmy_reads import bound_reads
 
 ROWS = """
 WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 200)
@@ -47,7 +47,7 @@ async def test_a_connection_that_is_lost_at_once_is_the_databases_error(mysql_ur
         connection.driver_connection._proto.transport.abort()
         await_only(asyncio.sleep(0.01))  # the loop sees to the end of the socket
 
-    bound_read_ahead(engine.sync_engine)
+    bound_reads(engine.sync_engine, 5)
     with pytest.raises(OperationalError):
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
