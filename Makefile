@@ -67,11 +67,16 @@ PROMISES := PROMISES_SECONDS=40 PROMISES_SEEDS=1,2,3,4,5 PROMISES_TRANSFERS=100 
 	PROMISES_REQUESTS=1000000 PROMISES_ROWS=1000000 $(BIN)/python -m pytest -rP
 
 promises: venv ## the reliability suites, long (about an hour): five seeds, faults of 40 s each, a million requests
-	$(MAKE) --jobs=4 promises-under-faults promises-after-poison promises-in-crowds promises-in-numbers
+	$(MAKE) promises-in-crowds
+	$(MAKE) --jobs=4 promises-under-faults promises-after-poison promises-in-numbers promises-in-detail
 
+CROWDS := tests/promises/test_bank.py tests/promises/test_overload.py
 FAULTS := tests/promises/test_chaos.py tests/promises/test_workers.py
 POISON := tests/promises/test_poison.py
 NUMBERS := tests/promises/test_memory.py tests/service/test_openapi.py
+
+promises-in-crowds: # first and alone: they hold bounds of time against each other's clients
+	$(PROMISES) $(CROWDS)
 
 promises-under-faults: # they mostly wait for what comes back
 	$(PROMISES) $(FAULTS)
@@ -79,11 +84,11 @@ promises-under-faults: # they mostly wait for what comes back
 promises-after-poison: # on MariaDB it waits for a time-out in each round
 	$(PROMISES) $(POISON)
 
-promises-in-crowds:
-	$(PROMISES) tests/promises $(patsubst %,--ignore=%,$(FAULTS) $(POISON) $(NUMBERS))
-
 promises-in-numbers:
 	$(PROMISES) $(NUMBERS)
+
+promises-in-detail:
+	$(PROMISES) tests/promises $(patsubst %,--ignore=%,$(CROWDS) $(FAULTS) $(POISON) $(NUMBERS))
 
 check: venv ## style, types, import layers
 	$(BIN)/ruff check .
