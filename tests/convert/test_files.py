@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tokenize
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from sqlawait.convert.apply import write_all
 from sqlawait.convert.options import Options
 from sqlawait.convert.result import Result
 
@@ -69,3 +73,14 @@ def test_bridge_under_the_name_of_the_suite(convert: Callable[..., Result], tmp_
     assert "from tests.async_bridge import *" in changes["tests/conftest.py"]
     assert "from tests.async_bridge import " in changes["tests/helpers.py"]
     assert "from tests.async_bridge import " in changes["tests/deep/test_it.py"]
+
+
+@pytest.mark.parametrize("head", ["", "# coding: latin-1\r\n", "\ufeff"])
+def test_bytes_that_files_keep(tmp_path: Path, head: str) -> None:
+    """A file keeps the encoding and the line ends that it has."""
+    path = tmp_path / "module.py"
+    encoding = "latin-1" if "latin" in head else "utf-8"
+    path.write_bytes(f"{head}name = 'é'\r\n".encode(encoding))
+    with tokenize.open(path) as file:
+        write_all({path: file.read().replace("é", "éé") + "other = 1\n"})
+    assert path.read_bytes() == f"{head}name = 'éé'\r\nother = 1\r\n".encode(encoding)

@@ -149,3 +149,23 @@ def test_returned(convert: Callable[..., Result], tmp_path: Path) -> None:
         '            await db.refresh(each_carts, ["lines"])\n'
         "    return shop"
     ) in after
+
+
+def test_a_row_named_like_a_collection(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """A relationship to one row is not walked through where another model has a collection of that name."""
+    body = "shop = db.get(Shop, 1); add(db, cart.id); return shop"
+    head = (
+        MODELS + "def anything(db: Session, given):\n    db.commit()\n    return given.lines, given.cart\n\n\n"
+    )
+    shop = '    __tablename__ = "shops"\n'
+    tag = '    __tablename__ = "tags"\n'
+    one = '    cart = relationship("Cart", foreign_keys=[cart_id])\n'
+    several = '    cart: Mapped[list[Cart]] = relationship("Cart", secondary="other")\n'
+    named = head.replace(shop, f'{shop}    cart_id = Column(ForeignKey("carts.id"))\n{one}')
+    named = named.replace(tag, tag + several)
+    after = converted(convert, tmp_path, body, named)
+    assert (
+        '        await db.refresh(shop, ["cart"])\n'
+        "        if shop.cart is not None:\n"
+        '            await db.refresh(shop.cart, ["lines"])\n'
+    ) in after

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import tempfile
+import tokenize
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,10 +72,23 @@ def _stage(path: Path, text: str) -> Path:
     """A file beside the target with the new content, ready to take its place."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     with os.fdopen(handle, "wb") as file:
-        file.write(text.encode())
+        file.write(_as_before(path, text))
     staged = Path(name)
     staged.chmod(path.stat().st_mode if path.exists() else 0o644)
     return staged
+
+
+def _as_before(path: Path, text: str) -> bytes:
+    """The text in the encoding of the file that it replaces, and with its line ends."""
+    if not path.exists():
+        return text.encode()
+    before = path.read_bytes()
+    encoding = "utf-8-sig" if before.startswith(BOM_UTF8) else "utf-8"
+    if path.suffix == ".py":
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(before).readline)
+    if before.partition(b"\n")[0].endswith(b"\r"):
+        text = text.replace("\r\n", "\n").replace("\n", "\r\n")
+    return text.encode(encoding)
 
 
 def commit(root: Path, files: Mapping[Path, str], message: str) -> None:

@@ -6,6 +6,7 @@ import ast
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from sqlawait.analysis.declarations import Class
 from sqlawait.analysis.models import Models, Relationship
 
 from .options import Path
@@ -26,6 +27,8 @@ class Refresh:
     """The owner is a list, whose items are refreshed."""
     optional: bool = False
     """The owner may be None."""
+    model: Class | None = field(default=None, compare=False)
+    """The class of the owner, where it is known."""
 
 
 @dataclass
@@ -37,8 +40,8 @@ class Plan:
     """Statements whose options come back to a model: what is loaded last would replace what came first."""
     refreshes: dict[Refresh, set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
     """The relationships of each, nested ones as paths; an empty path stands for all columns."""
-    many: set[str] = field(default_factory=set)
-    """The names of relationships on those paths that are collections."""
+    many: dict[Refresh, set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
+    """Those paths, and what leads up to them, that end in a collection."""
     placed: set[ast.AST] = field(default_factory=set)
     """The declarations of the relationships that are dealt with here."""
     mapped: dict[ast.AST, Relationship] = field(default_factory=dict)
@@ -49,9 +52,12 @@ class Plan:
     def refresh(self, place: Refresh, path: tuple[str, ...], models: Models) -> None:
         """Refresh what a path of relationships leads to; all columns where it is empty."""
         self.refreshes[place].add(path)
-        for model in models.all() if path else ():
-            declared = models.relationships(model)
-            self.many |= {name for name in path if name in declared and declared[name].many}
+        known = [_steps(place.model, path, models)] if place.model is not None else []
+        if not any(len(steps) == len(path) for steps in known):
+            known = [_steps(model, path, models) for model in models.all()]
+        for steps in known:
+            if len(steps) == len(path):
+                self.many[place] |= {path[: index + 1] for index, each in enumerate(steps) if each.many}
 
     def nodes(self, statement: Statement | None, models: Models) -> set[ast.AST | None]:
         """The declarations of the relationships that the options of a statement load."""
@@ -63,6 +69,19 @@ class Plan:
         """Load a path with a statement."""
         if path not in self.options[statement]:
             self.options[statement].append(path)
+
+
+def _steps(model: Class, path: tuple[str, ...], models: Models) -> list[Relationship]:
+    """The relationships that a path names, as far as it can be followed from a model."""
+    found: list[Relationship] = []
+    owner: Class | None = model
+    for name in path:
+        step = models.relationship(owner, name)
+        if step is None:
+            break
+        found.append(step)
+        owner = step.target
+    return found
 
 
 __all__ = ["Plan", "Refresh"]

@@ -92,7 +92,14 @@ class Refreshing:
         statement = self._statement(owner)
         if statement is None:
             return None
-        return Refresh(statement, text, self.facts.sessions.in_reach(owner))
+        model = None if name else self._model(owner)
+        return Refresh(statement, text, self.facts.sessions.in_reach(owner), model=model)
+
+    def _model(self, owner: ast.expr) -> Class | None:
+        """The one model that an expression is an object of."""
+        found = {each.decl for each in members(self.facts.type_of(owner)) if each.kind == "instance"}
+        models = [each for each in found if isinstance(each, Class) and not each.module.stub]
+        return models[0] if len(models) == 1 else None
 
     def named(self, node: ast.expr, name: str, *, items: bool) -> Refresh | None:
         """A refresh of a variable above the statement that an expression stands in."""

@@ -106,19 +106,23 @@ def write_refreshes(plan: Plan, facts: Facts, context_of: Contexts) -> None:
         function = facts.project.function_of(statement)
         taken = set(function.scope.bindings) if function is not None else set()
         call = session if context.blocking else f"await {session}"
-        lines = _refreshed(refresh.owner, call, paths, plan.many, taken)
+        lines = _refreshed(refresh.owner, call, paths, plan.many[refresh], taken)
         if refresh.items:
             each = _singular(refresh.owner, taken)
-            within = _refreshed(each, call, paths, plan.many, {*taken, each})
+            within = _refreshed(each, call, paths, plan.many[refresh], {*taken, each})
             lines = iter([f"for {each} in {refresh.owner}:", *(f"    {line}" for line in within)])
         if refresh.optional:
             lines = iter([f"if {refresh.owner} is not None:", *(f"    {line}" for line in lines)])
-        for text in lines:
-            context.edits.insert_line(line, f"{indent}{text}\n", beside=statement.lineno)
+        text = "".join(f"{indent}{each}\n" for each in lines)
+        context.edits.insert_line(line, text, beside=statement.lineno)
 
 
 def _refreshed(
-    owner: str, session: str, paths: Iterable[tuple[str, ...]], many: set[str], taken: set[str]
+    owner: str,
+    session: str,
+    paths: Iterable[tuple[str, ...]],
+    many: set[tuple[str, ...]],
+    taken: set[str],
 ) -> Iterator[str]:
     """The lines that refresh an object, and then what stands behind it."""
     heads = sorted({path[0] for path in paths if path})
@@ -131,13 +135,14 @@ def _refreshed(
         below = {path[1:] for path in paths if path[:1] == (head,) and len(path) > 1}
         if not below:
             continue
-        if head in many:
+        if (head,) in many:
             each = _singular(head, taken)
             yield f"for {each} in {owner}.{head}:"
         else:
             each = f"{owner}.{head}"
             yield f"if {each} is not None:"
-        yield from (f"    {line}" for line in _refreshed(each, session, below, many, {*taken, each}))
+        behind = {path[1:] for path in many if path[:1] == (head,)}
+        yield from (f"    {line}" for line in _refreshed(each, session, below, behind, {*taken, each}))
 
 
 def _singular(name: str, taken: set[str]) -> str:
