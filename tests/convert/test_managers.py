@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from sqlawait.convert.result import Result
 
 SOURCE = """
@@ -57,3 +59,48 @@ def test_managers(convert: Callable[..., Result], tmp_path: Path) -> None:
     assert result.todos == []
     (tmp_path / "module.py").write_text(found)
     assert convert({}).changes == {}
+
+
+@pytest.mark.parametrize("module", ["contextlib.AbstractContextManager", "typing.ContextManager"])
+def test_managers_that_an_annotation_promises(
+    convert: Callable[..., Result], tmp_path: Path, module: str
+) -> None:
+    """What an object is given to make its sessions is entered with await, and its annotation says so."""
+    source, _, name = module.partition(".")
+    result = convert(
+        {
+            "module.py": f"""
+        from typing import Callable
+        from {source} import {name}
+
+        from fastapi import Depends
+        from container import Container
+        from sqlalchemy import text
+        from sqlalchemy.orm import Session
+
+
+        class Users:
+            def __init__(self, make: Callable[..., {name}[Session]]) -> None:
+                self.make = make
+
+            def connect(self) -> {name}[Session]:
+                return self.make()
+
+            def count(self):
+                with self.make() as db:
+                    return db.scalar(text("1"))
+
+            def commit(self):
+                with self.connect() as db:
+                    db.commit()
+        """
+        }
+    )
+    found = result.changes[tmp_path / "module.py"][1]
+    wanted = name.replace("Context", "AsyncContext")
+    assert f"from {source} import {wanted}" in found
+    assert f"make: Callable[..., {wanted}[AsyncSession]]" in found
+    assert f"    def connect(self) -> {wanted}[AsyncSession]:" in found
+    assert "async with self.make() as db:\n            return await db.scalar" in found
+    assert "async with self.connect() as db:\n            await db.commit" in found
+    assert result.todos == []

@@ -114,6 +114,10 @@ class Facts:
         """Whether it is a sync session, a scoped one included."""
         return self._is(node, SESSION, SCOPED)
 
+    def is_session_type(self, of: Type) -> bool:
+        """Whether objects of a type are sync sessions."""
+        return any(self.inference.is_a(each, SESSION) for each in members(of) if each.kind == "instance")
+
     def is_scoped(self, node: ast.expr) -> bool:
         """Whether it is a registry of sessions."""
         return self._is(node, SCOPED)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlawait.analysis.declarations import Function, Module
-from sqlawait.analysis.types import members
+from sqlawait.analysis.types import Type, members
 
 from .facts import Facts
 from .handing import IN_GREENLET
@@ -120,13 +121,21 @@ class Units:
             "sqlalchemy.orm.Query",
             "sqlalchemy.orm.sessionmaker",
         )
-        inner = [part for each in members(result) for part in [each, *each.args]]
+        inner = list(_parts(result))
         for param in function.params:
             if param.annotation is not None:
-                inner += list(members(self.facts.inference.param_type(function, param)))
+                inner += list(_parts(self.facts.inference.param_type(function, param)))
         return any(
             each.kind == "instance" and any(self.facts.inference.is_a(each, n) for n in names) for each in inner
         )
+
+
+def _parts(of: Type, depth: int = 3) -> Iterator[Type]:
+    """A type and those that it is made of: what ``Callable[[], AbstractContextManager[Session]]`` gives."""
+    for each in members(of):
+        yield each
+        for arg in each.args if depth else ():
+            yield from _parts(arg, depth - 1)
 
 
 def _top(statement: ast.stmt) -> list[ast.AST]:

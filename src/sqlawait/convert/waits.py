@@ -247,8 +247,19 @@ def _makes_session(node: ast.Call, facts: Facts) -> bool:
     return facts.is_session(node) and not facts.targets(node) and facts.is_maker(node.func)
 
 
+def _gives_manager(node: ast.Call, facts: Facts) -> bool:
+    """Whether a call gives a context manager of a session that something else has made."""
+    if any(each.kind == "external" for each in members(facts.type_of(node.func))):
+        return False
+    managers = [each for each in members(facts.type_of(node)) if each.name == "ContextManager"]
+    sessions = [each for manager in managers for each in manager.args if facts.is_session_type(each)]
+    return bool(sessions) and not any(target.yields for target in facts.targets(node))
+
+
 def _enters(node: ast.expr, facts: Facts) -> bool:
     """Whether ``with`` over it is ``async with`` on its async counterpart."""
+    if isinstance(node, ast.Call) and _gives_manager(node, facts):
+        return True
     if facts.is_session(node) and not facts.is_scoped(node):
         return not (isinstance(node, ast.Attribute) and node.attr == "no_autoflush")
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):

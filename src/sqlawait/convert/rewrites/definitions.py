@@ -25,6 +25,8 @@ CLASSES = {
 """Classes of the sync side and their counterparts."""
 WALKED = {"Generator": "AsyncGenerator", "Iterator": "AsyncIterator", "Iterable": "AsyncIterable"}
 MANAGERS = {"contextmanager": "asynccontextmanager", "ContextManager": "AsyncContextManager"}
+HELD = {"AbstractContextManager": "contextlib", "ContextManager": "typing"}
+"""Annotations of context managers."""
 ENTRIES = {"__enter__": "__aenter__", "__exit__": "__aexit__", "__iter__": "__aiter__", "__next__": "__anext__"}
 
 
@@ -109,7 +111,7 @@ def rewrite_annotation(node: ast.expr, context: Context, *, only: str = "", shar
                 beside = f" | {text}" if shared else ""
                 context.edits.replace_node(each, f"{quote}AsyncSession{beside}{quote}")
             continue
-        counterpart = counterpart_of(each, context)
+        counterpart = counterpart_of(each, context) or _manager_of(each, context)
         if counterpart is not None:
             beside = f" | {context.edits.text(each)}" if shared else ""
             context.edits.replace_node(each, context.need(*counterpart) + beside)
@@ -122,6 +124,16 @@ def counterpart_of(node: ast.expr, context: Context) -> tuple[str, str] | None:
             if each.kind == "class" and isinstance(each.decl, Class) and each.name in CLASSES:
                 return CLASSES[each.name]
     return None
+
+
+def _manager_of(node: ast.expr, context: Context) -> tuple[str, str] | None:
+    """The counterpart of the context manager of what has one itself: ``AbstractContextManager[Session]``."""
+    parent = context.facts.parent(node)
+    name = last_name(node)
+    if not isinstance(parent, ast.Subscript) or parent.value is not node or name not in HELD:
+        return None
+    held = any(counterpart_of(each, context) for each in _names(parent.slice))
+    return (HELD[name], name.replace("Context", "AsyncContext")) if held else None
 
 
 def _names(node: ast.expr) -> Iterator[ast.expr]:
