@@ -175,3 +175,73 @@ def test_session_made_at_import(convert: Callable[..., Result], tmp_path: Path) 
     assert "db = next(get_db_sync())" in found
     assert "\ndef fill():\n    db.add(object())\n    db.commit()\n" in found
     assert "async def work(db: AsyncSession = Depends(get_db)):\n    await db.commit()" in found
+
+
+PROTOCOL = """
+from typing import Any, Protocol
+
+from fastapi import Depends, FastAPI
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+app = FastAPI()
+
+
+class Repository(Protocol):
+    def read(self, id: int) -> Any: ...
+
+    def create(self, schema: Any) -> Any: ...
+
+
+class Users:
+    def __init__(self, db: Session) -> None:
+        self.db = db
+
+    def read(self, id: int) -> Any:
+        return self.db.scalar(text("1"))
+
+    def create(self, given: Any) -> Any:
+        self.db.commit()
+
+    def close(self) -> None:
+        self.db.close()
+
+
+class Memory:
+    def read(self, id: int) -> Any:
+        return id
+
+    def create(self, schema: Any, hard: bool) -> Any:
+        return None
+
+
+class Service:
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+
+    def get(self, id: int) -> Any:
+        return self.repository.read(id)
+
+    def close(self) -> None:
+        self.repository.close()
+
+
+@app.get("/")
+def get(id: int, service: Service = Depends(Service)):
+    found = service.get(id)
+    service.close()
+    return found
+"""
+
+
+def test_protocols(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """What a protocol promises waits where a class that has all of it waits."""
+    result = convert({"module.py": PROTOCOL})
+    found = result.changes[tmp_path / "module.py"][1]
+    assert "    async def read(self, id: int) -> Any: ..." in found
+    assert "    async def create(self, schema: Any) -> Any: ..." in found
+    assert "        return await self.repository.read(id)" in found
+    assert "        await self.repository.close()" in found
+    assert "    found = await service.get(id)\n    await service.close()" in found
+    assert "class Memory:\n    def read(" in found
+    assert result.todos == []

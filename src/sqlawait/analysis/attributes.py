@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .annotations import STRAWBERRY
-from .declarations import Binding, Class, Module
+from .declarations import Binding, Class, Function, Module
 from .types import UNKNOWN, Type, external, members, substitute, union
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ CONTAINERS = {
 PROXIES = ("sqlalchemy.orm.scoped_session", "sqlalchemy.ext.asyncio.async_scoped_session")
 """Classes whose objects hand every attribute on to the session of their type argument."""
 
+PROTOCOLS = {"typing.Protocol", "typing_extensions.Protocol"}
 BARE = {"abc.ABC", "typing.Generic", "typing.Protocol", "object"}
 """Bases from outside that give a class no attributes."""
 
@@ -77,13 +78,45 @@ class Attributes:
         return self._variables[cls]
 
     def subclasses(self, cls: Class) -> list[Class]:
-        """The classes of the code base that derive from it, however far."""
+        """The classes of the code base that derive from it, however far, or that have all that it promises."""
         if self._subclasses is None:
             self._subclasses = {}
             for each in self.inference.project.classes:
                 for base, _ in self.mro(each)[1:]:
                     self._subclasses.setdefault(base, []).append(each)
+            for protocol in filter(self.is_protocol, self.inference.project.classes):
+                derived = self._subclasses.setdefault(protocol, [])
+                derived += [
+                    each
+                    for each in self.inference.project.classes
+                    if each not in derived and self._fulfils(each, protocol)
+                ]
         return self._subclasses.get(cls, [])
+
+    def is_protocol(self, cls: Class) -> bool:
+        """Whether a class of the code base only promises what others have."""
+        if cls.module.stub:
+            return False
+        bases = [each.value if isinstance(each, ast.Subscript) else each for each in cls.node.bases]
+        return any(self.inference.names.qualified(each) in PROTOCOLS for each in bases)
+
+    def method(self, cls: Class, name: str) -> Function | None:
+        """The method of that name, of a class or the nearest of its bases in the code base."""
+        found = (base.methods.get(name) for base, _ in self.mro(cls) if not base.module.stub)
+        return next((each for each in found if each is not None), None)
+
+    def _fulfils(self, cls: Class, protocol: Class) -> bool:
+        """Whether a class has the methods of a protocol; one method alone is known by its parameters, too."""
+        promised = {name: each for name, each in protocol.methods.items() if not name.startswith("__")}
+        if not promised or cls is protocol or cls.module.stub or self.is_protocol(cls):
+            return False
+        for name, each in promised.items():
+            method = self.method(cls, name)
+            if method is None or len(method.positional) != len(each.positional):
+                return False
+            if len(promised) == 1 and [p.arg for p in method.params] != [p.arg for p in each.params]:
+                return False
+        return True
 
     def environment(self, owner: Type, holder: Class) -> dict[str, Type]:
         """The values of the type variables of ``holder``, a base of the class of ``owner``."""
@@ -144,6 +177,8 @@ class Attributes:
             return self.of(owner.args[0], name)
         if owner.kind == "class" and inference.models.is_model(cls):
             return Type("external", f"attribute:{name}", (owner,))
+        if owner.kind == "instance" and self.is_protocol(cls):
+            return union(self._one(Type("instance", e.name, (), e), name) for e in self.subclasses(cls))
         outside = sorted(self.outside_bases(cls))
         return external(f"{outside[0]}().{name}") if outside and owner.kind == "instance" else UNKNOWN
 

@@ -71,6 +71,12 @@ class Units:
             for node, handed in unit.uses.references:
                 if self.facts.receiver(node) in PER_ITEM | TO_THREAD:
                     self.called[handed].add(unit)
+        for one, other in [*self._overriding(), *self._promised()]:
+            self.family[one].add(other)
+            self.family[other].add(one)
+
+    def _overriding(self) -> Iterator[tuple[Function, Function]]:
+        """Methods, each with one that it overrides."""
         for cls in self.project.classes:
             for base, _ in self.facts.inference.bases(cls)[1:]:
                 for name, method in cls.methods.items():
@@ -80,8 +86,17 @@ class Units:
                         and not base.module.stub
                         and name not in ("__init__", "__repr__", "__str__")
                     ):
-                        self.family[method].add(other)
-                        self.family[other].add(method)
+                        yield method, other
+
+    def _promised(self) -> Iterator[tuple[Function, Function]]:
+        """Methods that protocols promise, each with one of a class that keeps the promise."""
+        attributes = self.facts.inference.attributes
+        for protocol in filter(attributes.is_protocol, self.project.classes):
+            for cls in attributes.subclasses(protocol):
+                for name, promised in protocol.methods.items():
+                    method = attributes.method(cls, name)
+                    if method is not None and method is not promised and name != "__init__":
+                        yield promised, method
 
     def wrappers(self, function: Function) -> list[Function]:
         """What the decorators of the code base put in the place of a function, and those decorators."""
