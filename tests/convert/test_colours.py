@@ -197,7 +197,7 @@ class Users:
     def __init__(self, db: Session) -> None:
         self.db = db
 
-    def read(self, id: int) -> Any:
+    def read(self, id: int, eager: bool = False) -> Any:
         return self.db.scalar(text("1"))
 
     def create(self, given: Any) -> Any:

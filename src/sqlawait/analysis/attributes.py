@@ -112,7 +112,7 @@ class Attributes:
             return False
         for name, each in promised.items():
             method = self.method(cls, name)
-            if method is None or len(method.positional) != len(each.positional):
+            if method is None or not _takes(method, len(each.positional)):
                 return False
             if len(promised) == 1 and [p.arg for p in method.params] != [p.arg for p in each.params]:
                 return False
@@ -222,6 +222,12 @@ class Attributes:
                     found = [pair for pair in found if pair[0] is not each]
                     found.append((each, here))
         return found
+
+
+def _takes(method: Function, count: int) -> bool:
+    """Whether a method can be called with so many arguments, its object among them."""
+    required = len(method.positional) - len(method.node.args.defaults)
+    return required <= count and (count <= len(method.positional) or method.node.args.vararg is not None)
 
 
 __all__ = ["Attributes"]
