@@ -108,3 +108,35 @@ def test_while_still_sync(tmp_path: Path) -> None:
     assert "def rows_of(session: Session, statement: Select):" in paging
     assert "await" not in paging
     assert "return paginate(self.db, select(User), 0, 10)" in dao
+
+
+def test_a_suite_that_gets_what_may_be_a_query(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """A call that is awaited, and whose result may be a statement, is put in both."""
+    app = """
+        from fastapi import FastAPI
+        from sqlalchemy.orm import Session
+
+        from models import User
+
+        app = FastAPI()
+
+
+        @app.get("/")
+        def users(db: Session, named: bool = False):
+            if named:
+                return db.query(User).filter(User.id == 1)
+            return db.query(User).all()
+        """
+    test = """
+        from app import users
+
+
+        def test_users(db):
+            assert users(
+                db,
+                True,
+            )
+        """
+    files = {"models.py": MODELS, "app.py": app, "test_app.py": test}
+    found = after(convert(files, Options(tests=True)), tmp_path, "test_app.py")
+    assert "assert wait(synchronous(users(" in found

@@ -116,7 +116,7 @@ class Edits:
         """
         span = end - start + outer
         self._add(_Edit(start, start, (OPEN, -span, len(self._edits)), before, other=end), f"o{end}")
-        self._add(_Edit(end, end, (CLOSE, span, len(self._edits)), after, other=start), f"c{start}")
+        self._add(_Edit(end, end, (CLOSE, span, len(self._edits)), after, other=start), f"c{start}{before}")
 
     def wrap_node(self, node: ast.expr, before: str, after: str) -> None:
         """Put ``before`` and ``after`` around an expression."""
