@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sqlawait.convert.apply import write_all
+from sqlawait.convert.apply import Refused, write_all
+from sqlawait.convert.context import Context
+from sqlawait.convert.conversion import Conversion
+from sqlawait.convert.edits import Edits
+from sqlawait.convert.finishing import finish
 from sqlawait.convert.options import Options
 from sqlawait.convert.result import Result
 
@@ -84,3 +88,13 @@ def test_bytes_that_files_keep(tmp_path: Path, head: str) -> None:
     with tokenize.open(path) as file:
         write_all({path: file.read().replace("é", "éé") + "other = 1\n"})
     assert path.read_bytes() == f"{head}name = 'éé'\r\nother = 1\r\n".encode(encoding)
+
+
+def test_changes_that_do_not_go_together(conversion: Callable[..., Conversion]) -> None:
+    """A file whose changes do not parse is named, and nothing is written."""
+    decisions = conversion({"module.py": "x = 1\n"}).decisions
+    module = next(each for each in decisions.facts.project.modules.values() if each.path.name == "module.py")
+    edits = Edits(module.source)
+    edits.replace(0, 1, "(")
+    with pytest.raises(Refused, match=r"module.py cannot be converted: .* nothing was written"):
+        finish(Context(module, decisions.facts, edits))

@@ -110,3 +110,43 @@ def task():
 """)
     assert "global my_engine, engine\n" in after
     assert "global my_engine, sync_engine\n" in after
+
+
+BOTH = """
+class Store:
+    def __init__(self, url: str):
+        self.url = url
+        {made}
+
+    def count(self):
+        {count}
+
+@app.get("/")
+def read(store: Store = Depends(Store)):
+    return store.count()
+
+@shared_task
+def task():
+    return Store("sqlite://").count()
+"""
+
+
+def test_a_constructor_makes_both(converted: Callable[[str], str]) -> None:
+    """A class has one ``__init__``: it makes the engine of sync code beside that of async code."""
+    count = "with self.engine.connect() as it: return it.scalar(text('1'))"
+    made = "self.engine = self.connect()\n\n    def connect(self):\n        return create_engine('sqlite://')"
+    after = converted(BOTH.format(made=made, count=count))
+    assert after.count("def __init__(") == 1
+    assert "        self.engine = self.connect()\n        self.sync_engine = self.connect_sync()\n" in after
+    assert "    def connect_sync(self):\n        return create_engine('sqlite://')" in after
+    assert "    def count_sync(self):\n        with self.sync_engine.connect() as it" in after
+
+
+def test_a_constructor_that_makes_one_for_both(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """What it makes for either cannot be both: it is left to be done by hand."""
+    source = 'SessionLocal = sessionmaker(create_engine("sqlite://"))\n' + BOTH.format(
+        made="self.db = SessionLocal()", count="return self.db.scalar(text('1'))"
+    )
+    result = convert({"module.py": HEAD + source})
+    assert [(todo.code, todo.line) for todo in result.todos] == [("SAW908", 12)]
+    assert result.changes[tmp_path / "module.py"][1].count("def __init__(") == 1

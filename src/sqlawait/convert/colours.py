@@ -45,8 +45,14 @@ class Colours:
 
     @property
     def twins(self) -> set[Function]:
-        """Functions that are needed both ways."""
-        return self.changed & self.kept
+        """Functions that are needed both ways, and can be there twice."""
+        return (self.changed & self.kept) - self.single
+
+    @property
+    def single(self) -> set[Function]:
+        """Constructors that are needed both ways: a class has one."""
+        both = self.changed & self.kept
+        return {each for each in both if each.name == "__init__" and each not in self.awaited}
 
 
 class Painter:

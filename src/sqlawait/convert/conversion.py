@@ -127,6 +127,8 @@ class Run:
                 reason = f"{function.qualname} waits for the database and cannot be a coroutine function"
                 context.refuse(function.own_nodes[0], Refusal("SAW904", reason))
             if function in self.colours.converted:
+                if function in self.colours.single:
+                    self._refuse_single(function, context)
                 self.functions.rewrite(function, context)
                 if function in self.colours.twins and not self.twins.has_around(function):
                     self.twins.put_behind(function, context)
@@ -137,6 +139,19 @@ class Run:
                 rewrite_wrapper(wrapper, self.colours, context)
         rewrite_dependencies(module.tree, self.colours.awaited, context)
         self.top_level.rewrite(context)
+
+    def _refuse_single(self, function: Function, context: Context) -> None:
+        """Leave to be done by hand what a constructor makes for async code and for sync code at once."""
+        uses = self.colours.units[function].uses
+        beside = {node for each in self.decisions.resources.values() for node in ast.walk(each.call)}
+        made: list[ast.expr] = [each.node for each in uses.waits]
+        made += [call for call, targets in uses.calls if self.colours.twins.intersection(targets)]
+        for node in made:
+            if node not in beside:
+                reason = (
+                    f"{function.qualname} makes this for async code and for sync code; make it in two classes"
+                )
+                context.refuse(node, Refusal("SAW908", reason))
 
     def _suite(self) -> None:
         decisions = self.decisions

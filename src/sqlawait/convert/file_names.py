@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from functools import cached_property
 
 from sqlawait.analysis.declarations import Module
@@ -70,6 +71,23 @@ class FileNames:
     def is_taken(self, module: Module, name: str) -> bool:
         """Whether a name means something else somewhere in a file."""
         return name in self._defined.get(module, set())
+
+    def exported(self, module: Module) -> set[str]:
+        """The names that other files import from a file, or may."""
+        if "__all__" in module.scope.bindings or module.package:
+            return self._imported[module] | set(module.scope.bindings)
+        return self._imported[module]
+
+    @cached_property
+    def _imported(self) -> dict[Module, set[str]]:
+        found: dict[Module, set[str]] = defaultdict(set)
+        for importer in self.project.modules.values():
+            for node in ast.walk(importer.tree):
+                if isinstance(node, ast.ImportFrom):
+                    module = self.project.find_module(node.module or "", importer, node.level)
+                    if module is not None and module is not importer:
+                        found[module] |= {alias.name for alias in node.names}
+        return found
 
 
 __all__ = ["FileNames"]

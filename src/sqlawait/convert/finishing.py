@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import ast
 
-from sqlawait.analysis.declarations import Module
-from sqlawait.analysis.project import Project
 from sqlawait.analysis.syntax import parse
 
+from .apply import Refused
 from .context import Context
 from .edits import Edits
 from .imports import add_imports, add_star, remove_unused
 
 
 def finish(context: Context) -> str:
-    """The text of a file with its changes and helpers; it imports what it needs now, and no more."""
+    """The text of a file with its changes and helpers; it imports what it needs now, and no more.
+
+    Raises :class:`~sqlawait.convert.apply.Refused` for a file whose changes do not go together.
+    """
+    try:
+        return _finished(context)
+    except SyntaxError as error:
+        raise Refused(
+            f"{context.module.path} cannot be converted: its changes do not go together"
+            f" ({error.msg}); nothing was written; convert the rest with --only, and report this file"
+        ) from error
+
+
+def _finished(context: Context) -> str:
     module = context.module
     after = context.edits.apply()
     if after == module.source and not context.imports and not context.stars:
@@ -24,24 +36,10 @@ def finish(context: Context) -> str:
     after = add_imports(after, dict(context.imports.items()))
     for source in context.stars:
         after = add_star(after, source)
-    exported = _imported_from(module, context.facts.project)
+    exported = context.facts.names.exported(module)
     after = remove_unused(module.source, after, exported=exported)
     parse(after)
     return after
-
-
-def _imported_from(module: Module, project: Project) -> set[str]:
-    """Names that other files import from this one."""
-    names: set[str] = set()
-    for other in project.modules.values():
-        for node in ast.walk(other.tree):
-            if not isinstance(node, ast.ImportFrom) or other is module:
-                continue
-            if project.find_module(node.module or "", other, node.level) is module:
-                names |= {alias.name for alias in node.names}
-    if "__all__" in module.scope.bindings or module.package:
-        names |= set(module.scope.bindings)
-    return names
 
 
 def _with_helper(source: str, helper: str) -> str:
