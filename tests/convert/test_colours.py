@@ -245,3 +245,30 @@ def test_protocols(convert: Callable[..., Result], tmp_path: Path) -> None:
     assert "    found = await service.get(id)\n    await service.close()" in found
     assert "class Memory:\n    def read(" in found
     assert result.todos == []
+
+
+def test_functions_named_like_what_they_call(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """``db.delete(row)`` is awaited in functions that are called ``delete``, however many there are."""
+    service = """
+        def delete(*, db, id):
+            row = db.query(Row).filter(Row.id == id).first()
+            db.delete(row)
+            db.commit()
+        """
+    view = """
+        from fastapi import APIRouter
+        from sqlalchemy.orm import Session
+        from {name} import delete
+
+        router = APIRouter()
+
+        @router.delete("/")
+        def remove(db: Session, id: int):
+            delete(db=db, id=id)
+        """
+    names = [f"service{number}" for number in range(8)]
+    files = {f"{name}.py": service for name in names}
+    views = {f"views_{name}.py": view.replace("{name}", name) for name in names}
+    result = convert({**files, **views})
+    for name in names:
+        assert "    await db.delete(row)" in result.changes[tmp_path / f"{name}.py"][1]

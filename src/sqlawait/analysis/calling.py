@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .declarations import Class, Function, last_name
+from .declarations import Class, Function, Module, last_name
 from .decorating import injected as put_before
 from .loading import resolved
 from .special import SPECIAL, expiry, new_row, stamped
@@ -213,9 +214,35 @@ class Calling:
         seen: set[ast.Call] = set()
         for name in names:
             for call in project.collected.calls.get(name, ()):
-                if call not in seen:
+                if call not in seen and not self._is_of_argument(call, function):
                     seen.add(call)
                     yield from (use for use in self.targets(call) if use.function is function)
+
+    def _is_of_argument(self, call: ast.Call, function: Function) -> bool:
+        """Whether a call names a method of what its function was given, and so not a module's function.
+
+        To tell what is passed for ``db`` where functions called ``delete`` say ``db.delete(row)`` would else
+        need the type of ``db`` in each of them.
+        """
+        if function.cls is not None or function.outer is not None or not isinstance(call.func, ast.Attribute):
+            return False
+        owner = call.func.value
+        if not isinstance(owner, ast.Name) or function.module in self._passed_modules:
+            return False
+        bindings = self.inference.names.reaching(owner)
+        return bool(bindings) and all(each.kind == "param" for each in bindings)
+
+    @cached_property
+    def _passed_modules(self) -> set[Module]:
+        """The modules that are handed to functions as arguments."""
+        found: set[Module] = set()
+        for calls in self.inference.project.collected.calls.values():
+            for call in calls:
+                for each in [*call.args, *(keyword.value for keyword in call.keywords)]:
+                    if isinstance(each, ast.Name):
+                        named = self.inference.names.definitions(each)
+                        found |= {one for one in named if isinstance(one, Module)}
+        return found
 
     def targets(self, call: ast.Call) -> list[Use]:
         """The functions that a call reaches, those that it hands on included."""
