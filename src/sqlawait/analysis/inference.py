@@ -245,6 +245,8 @@ class Inference:
     def _fits(self, declared: Type, actual: Type) -> bool:
         if declared.kind == "typevar":
             return actual.kind == "typevar" and actual.name == declared.name
+        if declared.name == "Callable" and actual.kind == "function":
+            return True
         if declared.kind != actual.kind or not self.is_a(actual, declared.name):
             return False
         pairs = zip(declared.args, actual.args, strict=False)

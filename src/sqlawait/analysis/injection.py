@@ -28,6 +28,10 @@ METHODS = {
     "websocket_route",
     "route",
 }
+ADDS = {"add_api_route", "add_api_websocket_route"}
+"""Methods of applications and routers that are given the function itself."""
+BRIDGED = "endpoint"
+"""What a converted suite hands its own routes to."""
 DEPENDS = {"Depends", "Security"}
 
 
@@ -55,6 +59,10 @@ class Route:
         return next((each.value for each in self.decorator.keywords if each.arg == name), None)
 
 
+def _route(function: Function, call: ast.Call) -> Route:
+    return Route(function, call, websocket="websocket" in last_name(call.func))
+
+
 class Injection:
     """Dependencies and routes."""
 
@@ -66,7 +74,8 @@ class Injection:
         """The dependency that fills a parameter."""
         if param not in self._of:
             self._of[param] = None
-            self._of[param] = self._find(function, param)
+            if function.node not in self._bridged:
+                self._of[param] = self._find(function, param)
         return self._of[param]
 
     def provided(self, dependency: Dependency) -> Type:
@@ -109,16 +118,36 @@ class Injection:
         for function in self.inference.project.functions:
             for decorator in function.decorators:
                 if isinstance(decorator, ast.Call) and self._is_route(decorator):
-                    websocket = last_name(decorator.func).startswith("websocket")
-                    found[function] = Route(function, decorator, websocket)
-        for call in self.inference.project.collected.calls.get("add_api_route", ()):
-            endpoint = next(
-                (k.value for k in call.keywords if k.arg == "endpoint"),
-                call.args[1] if len(call.args) > 1 else None,
-            )
-            for each in members(self.inference.type_of(endpoint)) if endpoint is not None else ():
+                    found[function] = _route(function, decorator)
+        for call, endpoint in self.registered:
+            for each in members(self.inference.type_of(endpoint)):
                 if isinstance(each.decl, Function):
-                    found[each.decl] = Route(each.decl, call)
+                    found[each.decl] = _route(each.decl, call)
+        return found
+
+    @cached_property
+    def registered(self) -> list[tuple[ast.Call, ast.expr]]:
+        """What a call makes a route, ``app.post("/items")(add)`` or ``app.add_api_route("/items", add)``, with
+        the call that has the route's options."""
+        project = self.inference.project
+        found: list[tuple[ast.Call, ast.expr]] = []
+        for name in ADDS:
+            for call in project.collected.calls.get(name, ()):
+                named = next((each.value for each in call.keywords if each.arg == "endpoint"), None)
+                if named is not None or len(call.args) > 1:
+                    found.append((call, named or call.args[1]))
+        for name in METHODS:
+            for call in project.collected.calls.get(name, ()):
+                around = project.parent(call)
+                if (
+                    isinstance(around, ast.Call)
+                    and around.func is call
+                    and around.args
+                    and self._is_route(call)
+                ):
+                    found.append((call, around.args[0]))
+        return found
+
         return found
 
     @cached_property
@@ -140,6 +169,20 @@ class Injection:
                     for provider in self.providers(dependency):
                         found.setdefault(provider, []).append(dependency)
         return found
+
+    @cached_property
+    def _bridged(self) -> set[ast.AST]:
+        """Routes of a converted suite, which are given a sync session in the place of what they depend on."""
+        project, names = self.inference.project, self.inference.names
+        functions = [each for each in project.functions if BRIDGED in each.decorator_names]
+        for call in project.collected.calls.get(BRIDGED, ()):
+            if names.qualified(call.func).endswith(f"async_bridge.{BRIDGED}") and call.args:
+                functions += [
+                    each
+                    for d in names.definitions(call.args[0])
+                    if isinstance(each := names.declared(d), Function)
+                ]
+        return {each.node for each in functions}
 
     @property
     def _aliases(self) -> list[str]:

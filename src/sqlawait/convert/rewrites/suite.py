@@ -7,34 +7,25 @@ async counterparts and taken back as the sync ones inside; overrides of dependen
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from sqlawait.analysis.declarations import Binding, Class, Function, Module, last_name
 from sqlawait.analysis.types import members
 from sqlawait.convert.bridge import NAME
+from sqlawait.convert.classes import SESSION
 from sqlawait.convert.colours import Colours
 from sqlawait.convert.context import Context
 from sqlawait.convert.drivers import Drivers, async_url
 from sqlawait.convert.facts import Facts
+from sqlawait.convert.holders import Holders
 from sqlawait.convert.kinds import kind_of
 from sqlawait.convert.resources import Resource
 from sqlawait.convert.unbound import Unbound, hand_session, session_at
 
+from .stand_ins import StandIns
+
 PATCHES = {"patch", "object", "setattr"}
 """Calls that put what they are given in the place of something else."""
-MOCKS = {"MagicMock", "Mock"}
-SESSION_ATTRIBUTES = {
-    "commit",
-    "rollback",
-    "execute",
-    "scalars",
-    "scalar",
-    "get",
-    "refresh",
-    "flush",
-    "add",
-    "query",
-    "delete",
-}
 
 
 class Suite:
@@ -61,20 +52,31 @@ class Suite:
             if facts.receiver(node) in PATCHES
         }
         """Functions that are put in the place of others."""
+        self.holders = {
+            each
+            for each in Holders(facts).classes
+            if any(method in colours.converted for method in each.methods.values())
+        }
+        """Classes whose objects hold an async session."""
+        self.stand_ins = StandIns(facts, colours, resources)
         self.changed = {
             each for each in colours.converted if each in colours.changed or each in colours.awaited
         }
+        self.endpoints = set(self._routes())
+        """Routes of the tests' own: the functions that have a decorator, or where a call names them."""
 
     def needs_bridge(self, modules: list[Module]) -> bool:
         """Whether the tests reach into the application by more than requests."""
         for module in modules:
             for node in ast.walk(module.tree):
-                if isinstance(node, ast.Call) and self._reaches(node):
+                if isinstance(node, ast.Call) and (self._reaches(node) or self.stand_ins.replacing(node)):
+                    return True
+                if node in self.endpoints:
                     return True
                 if (
                     isinstance(node, ast.Attribute)
                     and node.attr == "dependency_overrides"
-                    and self._overrides(node)
+                    and self.stand_ins.overriding(node)
                 ):
                     return True
                 if (
@@ -95,17 +97,21 @@ class Suite:
         )
         if bridge:
             self._at_import(module, context)
+            self._decorated(module, context)
         for node in nodes:
             if isinstance(node, ast.Call):
-                self._mock(node, context)
-                self._patch(node, context)
+                self.stand_ins.mock(node, context)
+                self.stand_ins.patch(node, context)
                 if bridge:
+                    self.stand_ins.replace(node, context)
                     self._call(node, context)
                     self._engine(node, context)
             elif bridge and isinstance(node, ast.Name | ast.Attribute) and self._is_async_now(node):
                 context.edits.wrap_node(node, f"{self._bridge('synchronous', context)}(", ")")
             if bridge and isinstance(node, ast.Attribute) and node.attr == "dependency_overrides":
-                self._override(node, context)
+                self.stand_ins.override(node, context)
+            if bridge and node in self.endpoints:
+                context.edits.wrap_node(node, f"{self._bridge('endpoint', context)}(", ")")
 
     def _at_import(self, module: Module, context: Context) -> None:
         """What a file does to the database when it is imported runs in a greenlet too."""
@@ -148,11 +154,24 @@ class Suite:
     def _of_application(self, target: Function) -> bool:
         return target in self.colours.converted
 
+    def _stays_sync(self, target: Function) -> bool:
+        return target in self.colours.kept and target not in self.colours.converted
+
+    def _holds_session(self, node: ast.expr) -> bool:
+        """Whether it is an object of the application that holds an async session now."""
+        return any(
+            each.kind == "instance" and each.decl in self.holders for each in members(self.facts.type_of(node))
+        )
+
     def _call(self, call: ast.Call, context: Context) -> None:
         targets = self._targets(call)
+        arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+        for argument in arguments if targets and all(map(self._stays_sync, targets)) else ():
+            if self._holds_session(argument):
+                context.edits.wrap_node(argument, f"{self._bridge('synchronous', context)}(", ")")
         if not targets or not all(self._of_application(each) for each in targets):
             return
-        for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
+        for argument in arguments:
             if not isinstance(argument, ast.Starred) and self._is_handle(argument):
                 context.edits.wrap_node(argument, f"{self._bridge('asynchronous', context)}(", ")")
         if targets[0] in self.unbound.functions:
@@ -198,7 +217,10 @@ class Suite:
             parent = self.facts.parent(call)
             if isinstance(parent, ast.Call) and last_name(parent.func) == "next":
                 context.edits.replace_node(parent.func, "anext")
-                context.edits.wrap_node(parent, f"{self._bridge('wait', context)}(", ")")
+                opening = f"{self._bridge('wait', context)}("
+                if self._is_handle(parent):
+                    opening = f"{self._bridge('synchronous', context)}({opening}"
+                context.edits.wrap_node(parent, opening, ")" * opening.count("("))
             elif isinstance(parent, ast.withitem):
                 context.edits.wrap_node(call, f"{self._bridge('entered', context)}(", ")")
             return
@@ -263,70 +285,32 @@ class Suite:
             and node in parent.args[:1]
         )
 
-    # -- overrides and mocks -----------------------------------------------------------------------------------
+    # -- routes ------------------------------------------------------------------------------------------------
 
-    def _overrides(self, node: ast.Attribute) -> bool:
-        return self._overriding(node) is not None
+    def _routes(self) -> Iterator[ast.AST]:
+        injection = self.facts.inference.injection
+        decorated = {function.node for function in injection.routes if self._serves(function)}
+        for _, endpoint in injection.registered:
+            for each in members(self.facts.type_of(endpoint)):
+                if isinstance(each.decl, Function) and each.decl.node in decorated:
+                    decorated.discard(each.decl.node)
+                    yield endpoint
+        yield from decorated
 
-    def _overriding(self, node: ast.Attribute) -> ast.expr | None:
-        """The override that is put in the place of a converted dependency."""
-        subscript = self.facts.parent(node)
-        if not isinstance(subscript, ast.Subscript):
-            return None
-        statement = self.facts.parent(subscript)
-        if not isinstance(statement, ast.Assign) or subscript not in statement.targets:
-            return None
-        replaced = self.facts.type_of(subscript.slice).decl
-        return (
-            statement.value if isinstance(replaced, Function) and replaced in self.colours.converted else None
+    def _serves(self, function: Function) -> bool:
+        """Whether a route works on a session of the application, or runs what became async."""
+        unit = self.colours.units.get(function)
+        inference = self.facts.inference
+        given = (each for param in function.params for each in members(inference.param_type(function, param)))
+        return any(inference.is_a(each, SESSION) for each in given) or (
+            unit is not None and any(each in self.changed for each in unit.uses.runs)
         )
 
-    def _override(self, node: ast.Attribute, context: Context) -> None:
-        value = self._overriding(node)
-        if value is not None:
-            context.edits.wrap_node(value, f"{self._bridge('override', context)}(", ")")
-
-    def _mock(self, call: ast.Call, context: Context) -> None:
-        """A mock in the place of a session knows which of the session's methods are coroutines."""
-        if last_name(call.func) not in MOCKS or call.args or call.keywords:
-            return
-        statement = self.facts.parent(call)
-        if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
-            return
-        target = statement.targets[0]
-        if not isinstance(target, ast.Name) or not self._stands_for_session(call, target.id):
-            return
-        end = context.edits.end(call) - 1
-        context.edits.replace(end, end, f"spec={context.need('sqlalchemy.ext.asyncio', 'AsyncSession')}")
-
-    def _patch(self, call: ast.Call, context: Context) -> None:
-        """A patched session factory gives mocks that know which methods are coroutines."""
-        if last_name(call.func) != "patch" or len(call.args) != 1 or call.keywords:
-            return
-        target = call.args[0]
-        if not isinstance(target, ast.Constant) or not isinstance(target.value, str):
-            return
-        name = target.value.rpartition(".")[2]
-        if any(
-            r.name == name and r.asynchronous and r.kind in ("maker", "scoped") for r in self.resources.values()
-        ):
-            mock = context.need("unittest.mock", "MagicMock")
-            session = context.need("sqlalchemy.ext.asyncio", "AsyncSession")
-            end = context.edits.end(target)
-            context.edits.replace(end, end, f", return_value={mock}(spec={session})")
-
-    def _stands_for_session(self, call: ast.Call, name: str) -> bool:
-        function = self.facts.project.function_of(call)
-        if function is None:
-            return False
-        used = {
-            node.attr
-            for node in function.own_nodes
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
-        }
-        return bool(used & SESSION_ATTRIBUTES) and (
-            "session" in name.lower() or name.lower() in ("db", "mock_db")
-        )
+    def _decorated(self, module: Module, context: Context) -> None:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node in self.endpoints:
+                indent = context.edits.indent_of(node.lineno)
+                context.edits.insert_line(node.lineno, f"{indent}@{self._bridge('endpoint', context)}\n")
 
 
 __all__ = ["Suite"]
