@@ -27,6 +27,8 @@ from .types import NONE, UNKNOWN, Type, external, instance, members, substitute,
 
 MAX_DEPTH = 90
 """How many questions may wait for one another; past it the answer is "unknown"."""
+MAX_AGAIN = 2
+"""How often what stayed unknown within a circle is asked again when the circle is closed."""
 
 
 class TypeSource(Protocol):
@@ -56,6 +58,8 @@ class Inference:
         self._active: dict[tuple[str, object], int] = {}
         self._cut = MAX_DEPTH + 1
         self._tries: dict[tuple[str, object], int] = {}
+        self._given_up: list[tuple[str, object]] = []
+        self._again: dict[tuple[str, object], int] = {}
 
     # -- questions
 
@@ -162,7 +166,20 @@ class Inference:
             tries = self._tries[key] = self._tries.get(key, 0) + 1
             if tries > 3:
                 self._memo[key] = answer
+                if not answer.known:
+                    self._given_up.append(key)
+        if not self._active and self._given_up:
+            self._forget_given_up()
         return answer
+
+    def _forget_given_up(self) -> None:
+        """Let what stayed unknown within a circle be asked again on its own, a few times."""
+        for key in self._given_up:
+            again = self._again[key] = self._again.get(key, 0) + 1
+            if again <= MAX_AGAIN and key in self._memo:
+                del self._memo[key]
+                self._tries[key] = 0
+        self._given_up.clear()
 
     def _expression(self, node: ast.expr) -> Type:
         found = self.expressions.of(node)
