@@ -253,6 +253,7 @@ def test_functions_named_like_what_they_call(convert: Callable[..., Result], tmp
         def delete(*, db, id):
             row = db.query(Row).filter(Row.id == id).first()
             db.delete(row)
+            db.query(Row).filter(Row.parent == id).delete()
             db.commit()
         """
     view = """
@@ -271,4 +272,7 @@ def test_functions_named_like_what_they_call(convert: Callable[..., Result], tmp
     views = {f"views_{name}.py": view.replace("{name}", name) for name in names}
     result = convert({**files, **views})
     for name in names:
-        assert "    await db.delete(row)" in result.changes[tmp_path / f"{name}.py"][1]
+        found = result.changes[tmp_path / f"{name}.py"][1]
+        assert "    await db.delete(row)\n    await db.execute(delete(Row)" in found.replace(
+            "sa_delete", "delete"
+        )

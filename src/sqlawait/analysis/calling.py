@@ -227,7 +227,11 @@ class Calling:
         if function.cls is not None or function.outer is not None or not isinstance(call.func, ast.Attribute):
             return False
         owner = call.func.value
-        if not isinstance(owner, ast.Name) or function.module in self._passed_modules:
+        while isinstance(owner, ast.Call) and isinstance(owner.func, ast.Attribute):
+            owner = owner.func.value
+        if not isinstance(owner, ast.Name) or owner.id in ("self", "cls"):
+            return False
+        if function.module in self._passed_modules:
             return False
         bindings = self.inference.names.reaching(owner)
         return bool(bindings) and all(each.kind == "param" for each in bindings)
