@@ -98,3 +98,27 @@ def test_changes_that_do_not_go_together(conversion: Callable[..., Conversion]) 
     edits.replace(0, 1, "(")
     with pytest.raises(Refused, match=r"module.py cannot be converted: .* nothing was written"):
         finish(Context(module, decisions.facts, edits))
+
+
+def test_tables_that_are_created_in_a_return(convert: Callable[..., Result], tmp_path: Path) -> None:
+    """``return metadata.create_all(engine)`` returns from within the transaction."""
+    source = """
+        from fastapi import FastAPI
+        from sqlalchemy import MetaData, create_engine
+
+        app = FastAPI()
+        engine = create_engine("sqlite://")
+        metadata = MetaData()
+
+
+        @app.post("/tables")
+        def create():
+            return metadata.create_all(bind=engine, checkfirst=True)
+        """
+    result = convert({"module.py": source})
+    assert (
+        "async def create():\n"
+        "    async with engine.begin() as connection:\n"
+        "        return await connection.run_sync(metadata.create_all, checkfirst=True)\n"
+    ) in result.changes[tmp_path / "module.py"][1]
+    assert result.todos == []

@@ -23,7 +23,7 @@ def rewrite_schema(call: ast.Call, context: Context) -> None:
     assert bind is not None
     statement = context.facts.parent(call)
     on_engine = context.facts.is_engine(bind)
-    if on_engine and not isinstance(statement, ast.Expr):
+    if on_engine and not isinstance(statement, ast.Expr | ast.Return):
         raise Refusal("SAW906", f"what {context.facts.text(call.func)}() gives is used where it stands")
     make_awaitable(call, context)
     rest = [context.render(each) for each in call.args if each is not bind]
@@ -38,9 +38,11 @@ def rewrite_schema(call: ast.Call, context: Context) -> None:
         return
     name = _free("connection", call, context)
     indent = context.edits.indent_of(call.lineno) + INDENT
+    given = "return " if isinstance(statement, ast.Return) else ""
     context.edits.replace_node(
-        call,
-        f"async with {context.render(bind)}.begin() as {name}:\n{indent}await {name}.run_sync({arguments})",
+        statement if isinstance(statement, ast.Return) else call,
+        f"async with {context.render(bind)}.begin() as {name}:\n"
+        f"{indent}{given}await {name}.run_sync({arguments})",
     )
 
 
