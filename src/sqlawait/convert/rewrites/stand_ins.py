@@ -21,6 +21,12 @@ SESSION_ATTRIBUTES = {
 }  # fmt: skip
 
 
+def _like_session(mock: str, context: Context) -> str:
+    """The arguments of a mock for an async session: what its coroutines give has plain methods."""
+    results = ", ".join(f'"{name}.return_value": {mock}()' for name in ("execute", "scalars"))
+    return f"spec={context.need('sqlalchemy.ext.asyncio', 'AsyncSession')}, **{{{results}}}"
+
+
 class StandIns:
     """Rewrites them, so that they give what the async application waits for."""
 
@@ -124,7 +130,7 @@ class StandIns:
         if not isinstance(target, ast.Name) or not self._stands_for_session(call, target.id):
             return
         end = context.edits.end(call) - 1
-        context.edits.replace(end, end, f"spec={context.need('sqlalchemy.ext.asyncio', 'AsyncSession')}")
+        context.edits.replace(end, end, _like_session(self.facts.text(call.func), context))
 
     def patch(self, call: ast.Call, context: Context) -> None:
         """A patched session factory gives mocks that know which methods are coroutines."""
@@ -138,9 +144,8 @@ class StandIns:
             r.name == name and r.asynchronous and r.kind in ("maker", "scoped") for r in self.resources.values()
         ):
             mock = context.need("unittest.mock", "MagicMock")
-            session = context.need("sqlalchemy.ext.asyncio", "AsyncSession")
             end = context.edits.end(target)
-            context.edits.replace(end, end, f", return_value={mock}(spec={session})")
+            context.edits.replace(end, end, f", return_value={mock}({_like_session(mock, context)})")
 
     def _stands_for_session(self, call: ast.Call, name: str) -> bool:
         function = self.facts.project.function_of(call)

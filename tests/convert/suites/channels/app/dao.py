@@ -1,5 +1,7 @@
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from . import database
 from .models import Channel, Package
 
 
@@ -17,3 +19,15 @@ class Dao:
         channel = self.channel(name)
         channel.index = ", ".join(package.name for package in channel.packages)
         self.db.commit()
+
+
+def new_count(session: Session) -> int:
+    return session.execute(select(func.count()).select_from(Package)).scalar_one()
+
+
+def size() -> int:
+    session = database.SessionLocal()
+    try:
+        return len(session.execute(select(Package)).unique().all())
+    finally:
+        session.close()

@@ -3,6 +3,7 @@ from unittest.mock import Mock, patch
 import pytest
 from app import tasks
 from app.database import get_db, session_scope
+from app.dao import new_count, size
 from app.main import app
 from app.models import Channel, Package
 from fastapi import Depends, HTTPException
@@ -98,3 +99,14 @@ def test_a_mock_that_is_no_session_of_the_database(dao):
 def test_a_context_manager_of_the_application(db):
     with session_scope() as own:
         assert own.get(Channel, "a").index == ""
+
+
+def test_a_mock_that_is_a_session(db):
+    session = Mock()
+    session.execute.return_value.scalar_one.return_value = 3
+    assert new_count(session) == 3
+
+
+def test_a_patched_factory(db):
+    with patch("app.database.SessionLocal"):
+        assert size() == 0
