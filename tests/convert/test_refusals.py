@@ -91,3 +91,14 @@ def test_no_other_code() -> None:
     """A refusal cannot be made with a code that is not in the table."""
     with pytest.raises(AssertionError, match="SAW999"):
         Refusal("SAW999", "unknown")
+
+
+@pytest.mark.parametrize(
+    "use", ["inspect(engine).get_table_names()", "Table('users', MetaData(), autoload_with=engine)"]
+)
+def test_reflection(convert: Callable[..., Result], use: str) -> None:
+    """What reads the schema by itself has no async counterpart, whatever waits beside it."""
+    imports = "from fastapi import FastAPI\nfrom sqlalchemy import MetaData, Table, inspect\n"
+    route = "\napp = FastAPI()\n\n@app.get('/')\nasync def names():\n    db = maker()\n    db.commit()\n"
+    result = convert({"module.py": f"{imports}{HEAD}{route}    return {use}\n"})
+    assert [todo.code for todo in result.todos if "run_sync" in todo.reason] == ["SAW906"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from sqlawait.analysis.declarations import Class, Function
 
@@ -31,7 +32,7 @@ from .rewrites.lambdas import PER_ITEM, rewrite_per_item
 from .rewrites.operators import rewrite_operator
 from .rewrites.pagination import rewrite_pagination
 from .rewrites.query import rewrite_query
-from .rewrites.schema import rewrite_schema
+from .rewrites.schema import refuse_reflection, rewrite_schema
 from .twins import Twins
 from .unbound import hand_session, take_session
 from .waits import TO_THREAD, Wait
@@ -108,6 +109,7 @@ class Functions:
                     steps.append((_span(node), self._making(node, kind, context), node))
                 for session in self.facts.lending.sessions(node):
                     on_sync_session(session, context)
+                steps.append((0, partial(refuse_reflection, node, context), node))
                 rewrite_handed(node, self.colours.awaited, context)
                 rewrite_manager(node, self.colours.awaited, context)
             elif isinstance(node, ast.With):

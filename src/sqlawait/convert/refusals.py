@@ -8,7 +8,7 @@ REFUSALS = {
     "SAW903": "a stored query whose session cannot be named where it runs",
     "SAW904": "waiting in a lambda, a property, `__init__` or another place that cannot await",
     "SAW905": "one `with` that mixes sync and async context managers",
-    "SAW906": "raw connections, and transactions begun outside a `with`",
+    "SAW906": "raw connections, what reads the schema, and transactions begun outside a `with`",
     "SAW907": "streamed results",
     "SAW908": "a call that reaches functions of both kinds",
     "SAW909": "a generator that is kept for later",

@@ -16,6 +16,8 @@ from sqlawait.convert.waits import bind_of
 
 from .awaits import make_awaitable
 
+INSPECT = {"sqlalchemy.inspect", "sqlalchemy.inspection.inspect"}
+
 
 def rewrite_schema(call: ast.Call, context: Context) -> None:
     """Hand the call to ``run_sync``."""
@@ -46,10 +48,18 @@ def rewrite_schema(call: ast.Call, context: Context) -> None:
     )
 
 
+def refuse_reflection(call: ast.Call, context: Context) -> None:
+    """Refuse ``inspect(engine)`` and ``Table(…, autoload_with=engine)``: they run queries themselves."""
+    name = context.facts.inference.names.qualified(call.func)
+    given = call.args[:1] if name in INSPECT else [k.value for k in call.keywords if k.arg == "autoload_with"]
+    if any(context.facts.is_engine(each) or context.facts.is_connection(each) for each in given):
+        raise Refusal("SAW906", "this reads the schema by itself; hand it to run_sync() of an async connection")
+
+
 def _free(name: str, node: ast.AST, context: Context) -> str:
     """A name that the function around a node does not use for something else."""
     function = context.facts.project.function_of(node)
     return f"schema_{name}" if function is not None and name in function.scope.bindings else name
 
 
-__all__ = ["rewrite_schema"]
+__all__ = ["refuse_reflection", "rewrite_schema"]
