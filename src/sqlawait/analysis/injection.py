@@ -148,8 +148,6 @@ class Injection:
                     found.append((call, around.args[0]))
         return found
 
-        return found
-
     @cached_property
     def all(self) -> dict[Function, list[Dependency]]:
         """The functions that dependencies run, with every ``Depends`` that names them."""
