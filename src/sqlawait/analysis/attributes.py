@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .annotations import STRAWBERRY
-from .declarations import Binding, Class, Function, Module
+from .declarations import Binding, Class, Function, Module, last_name
 from .types import UNKNOWN, Type, external, members, substitute, union
 
 if TYPE_CHECKING:
@@ -117,6 +117,20 @@ class Attributes:
             if len(promised) == 1 and [p.arg for p in method.params] != [p.arg for p in each.params]:
                 return False
         return True
+
+    def bindings(self, node: ast.expr) -> list[Binding]:
+        """Where a name or an attribute is given its value: of an object, of a class, or of ``app.state``."""
+        inference = self.inference
+        found = [each for each in inference.names.definitions(node) if isinstance(each, Binding)]
+        if found or not isinstance(node, ast.Attribute):
+            return found
+        for owner in members(inference.type_of(node.value)):
+            for base, _ in self.mro(owner.decl) if isinstance(owner.decl, Class) else ():
+                if not base.module.stub:
+                    found += [*base.scope.bindings.get(node.attr, ()), *base.assigned.get(node.attr, ())]
+        if not found and last_name(node.value) == "state":
+            found += inference.project.collected.attributes.get(f"state.{node.attr}", ())
+        return found
 
     def environment(self, owner: Type, holder: Class) -> dict[str, Type]:
         """The values of the type variables of ``holder``, a base of the class of ``owner``."""

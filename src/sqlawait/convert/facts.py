@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from sqlawait.analysis.declarations import Binding, Class, Function, last_name
+from sqlawait.analysis.declarations import Class, Function, last_name
 from sqlawait.analysis.inference import Inference
 from sqlawait.analysis.project import Project
 from sqlawait.analysis.types import Type, members
@@ -203,19 +203,6 @@ class Facts:
                     value = argument_for(call, function, binding.node)
                     if value is not None:
                         yield value
-
-    def bindings(self, node: ast.expr) -> list[Binding]:
-        """Where a name or an attribute is given its value: of an object, of a class, or of ``app.state``."""
-        found = [each for each in self.inference.names.definitions(node) if isinstance(each, Binding)]
-        if found or not isinstance(node, ast.Attribute):
-            return found
-        for owner in members(self.type_of(node.value)):
-            for base, _ in self.inference.bases(owner.decl) if isinstance(owner.decl, Class) else ():
-                if not base.module.stub:
-                    found += [*base.scope.bindings.get(node.attr, ()), *base.assigned.get(node.attr, ())]
-        if not found and last_name(node.value) == "state":
-            found += self.project.collected.attributes.get(f"state.{node.attr}", ())
-        return found
 
     def hands_out(self, of: Type) -> bool:
         """Whether a value is an engine or a session factory, or a tuple that holds one."""

@@ -122,7 +122,7 @@ def _aliases_of(facts: Facts, found: dict[Binding, Resource], skip: set[Module])
             value = binding.value
             if binding in found or binding.path or not isinstance(value, ast.Name | ast.Attribute):
                 continue
-            if any(each in found for each in facts.bindings(value)):
+            if any(each in found for each in facts.inference.attributes.bindings(value)):
                 function = facts.project.function_of(binding.node)
                 found[binding] = Resource(binding, module, "alias", value, function)
 
@@ -141,7 +141,7 @@ def _uses(facts: Facts, found: dict[Binding, Resource], skip: set[Module]) -> No
             name = node.id if isinstance(node, ast.Name) else node.attr
             if name not in by_name and name not in renamed:
                 continue
-            for definition in facts.bindings(node):
+            for definition in facts.inference.attributes.bindings(node):
                 if definition in found:
                     function = _annotated(node, facts) or facts.project.function_of(node)
                     while function is not None and isinstance(function.node, ast.Lambda):

@@ -97,7 +97,7 @@ class Twins:
                 self.write_name(node, name, edits, context)
 
     def _name_of(self, node: ast.Name | ast.Attribute) -> str:
-        for definition in self.facts.bindings(node):
+        for definition in self.facts.inference.attributes.bindings(node):
             resource = self.resources.get(definition)
             if resource is not None and resource.asynchronous and resource.synchronous:
                 return resource.twin

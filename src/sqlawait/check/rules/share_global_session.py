@@ -39,6 +39,14 @@ async def end_of_request():
     await registry.remove()
 """),
         Example("""\
+class Database:
+    def __init__(self):
+        self.registry = async_scoped_session(Sessions, scopefunc=current_task)
+
+    async def close(self):
+        await self.registry.remove()
+"""),
+        Example("""\
 async def get_other_session():
     async with Sessions() as session:
         yield session
@@ -87,9 +95,9 @@ def _is_removed(analysis: Analysis, registry: ast.Call) -> bool:
     """Whether ``remove()`` is awaited on a registry somewhere, as in a dependency that every route has."""
     for call in analysis.project.collected.calls.get("remove", ()):
         if isinstance(call.func, ast.Attribute) and isinstance(analysis.project.parent(call), ast.Await):
-            for definition in analysis.names.definitions(call.func.value):
-                if isinstance(definition, Binding) and definition.value is registry:
-                    return True
+            bindings = analysis.types.attributes.bindings(call.func.value)
+            if any(each.value is registry for each in bindings):
+                return True
     return False
 
 

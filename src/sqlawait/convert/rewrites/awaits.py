@@ -10,6 +10,7 @@ from sqlawait.convert.edits import INDENT
 from sqlawait.convert.waits import Wait
 
 from .lambdas import rewrite_per_item
+from .registries import rewrite_close
 
 CONCURRENCY = "sqlalchemy.util"
 
@@ -79,6 +80,7 @@ def rewrite_wait(wait: Wait, context: Context) -> None:
     elif wait.kind in ("session", "begin", "connection", "transaction"):
         make_awaitable(node, context)
         _refuse_streams(node)
+        rewrite_close(node, node.func, context)
         put_await(node, context)
     elif wait.kind == "engine":
         if node.func.attr == "raw_connection":

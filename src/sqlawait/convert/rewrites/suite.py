@@ -254,7 +254,7 @@ class Suite:
         return (self._resource(node) and not self._is_patched(node)) or self._held(node)
 
     def _resource(self, node: ast.Name | ast.Attribute) -> bool:
-        for definition in self.facts.bindings(node):
+        for definition in self.facts.inference.attributes.bindings(node):
             resource = self.resources.get(definition)
             if resource is not None and resource.asynchronous:
                 return self._definition_elsewhere(node, resource)
