@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from tests.guards.shop import Customer, Findings
 
 from sqlawait.guards import GuardMiddleware, Guards, hooks, statements
-from sqlawait.guards.scope import active
+from sqlawait.guards.scope import active, current_scope
 
 
 def make_app(guards: Guards) -> Starlette:
@@ -94,6 +94,21 @@ def test_with_a_lifespan_it_ends_with_the_application() -> None:
             assert "sqlawait-loop-watch" in {thread.name for thread in begun}
         assert not watched()
         assert not any(thread.is_alive() for thread in begun)
+
+
+def test_where_all_are_off_nothing_is_wrapped() -> None:
+    """SQLAlchemy is as it was, from the application's start to its stop, and its requests are in no scope."""
+    seen: list[tuple[bool, object]] = []
+
+    async def look(_: Request) -> PlainTextResponse:
+        seen.append((watched(), current_scope()))
+        return PlainTextResponse("")
+
+    app = Starlette(routes=[Route("/", look)])
+    app.add_middleware(GuardMiddleware, guards=Guards.parse("off"))
+    with TestClient(app) as client:
+        assert client.get("/").status_code == 200
+    assert seen == [(False, None)]
 
 
 async def test_two_applications_keep_their_own_settings(findings: Findings) -> None:

@@ -78,6 +78,8 @@ class Judge:
         for name, action in self.actions.items():
             if action not in get_args(Action):
                 raise ConfigurationError(f"{action!r} is no action for the guard {name}; use off, log or raise")
+        self.off = all(action == "off" for action in self.actions.values())
+        """Whether nothing is looked for; there may be observers all the same."""
         self.counts = n_plus_one != "off"
         """Whether selects are counted: asked for each of them."""
         self.limits = limits or Limits()
