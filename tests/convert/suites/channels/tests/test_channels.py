@@ -1,4 +1,4 @@
-from unittest.mock import Mock, patch
+from unittest.mock import MagicMock, Mock, patch
 
 import pytest
 from app import tasks
@@ -110,3 +110,20 @@ def test_a_mock_that_is_a_session(db):
 def test_a_patched_factory(db):
     with patch("app.database.SessionLocal"):
         assert size() == 0
+
+
+@pytest.fixture(params=[MagicMock, lambda: MagicMock(spec=Session)])
+def mocked(request):
+    mocked = request.param()
+    app.dependency_overrides[get_db] = lambda: mocked
+    yield mocked
+    del app.dependency_overrides[get_db]
+
+
+def test_a_mocked_query(client, mocked):
+    found = mocked.query.return_value.filter.return_value.one_or_none
+    found.return_value.owner.name, found.return_value.index = "me", "one"
+    assert client.get("/channels/a").json() == {"owner": "me", "index": "one"}
+    found.side_effect = [None]
+    assert client.get("/channels/a").status_code == 404
+    assert mocked.query.call_count == 2
