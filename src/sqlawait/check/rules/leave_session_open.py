@@ -42,6 +42,19 @@ async def count_users() -> int:
         return len(users.all())
 """,
         ),
+        Example(
+            code="""\
+def noted(db):
+    db.info["seen"] = True
+    return db
+
+
+async def count_users() -> int:
+    session = noted(Sessions())  # SAW403
+    users = await session.scalars(select(User))
+    return len(users.all())
+"""
+        ),
     ),
     right=(
         Example("""\
@@ -56,6 +69,15 @@ def get_other_db():
         yield db
     finally:
         db.close()
+"""),
+        Example("""\
+def noted(db):
+    db.info["seen"] = True
+    return db
+
+
+def noting():
+    return lambda: noted(Sessions())
 """),
     ),
     fix="safe",
@@ -162,7 +184,9 @@ def _closed(analysis: Analysis, function: Function, call: ast.Call) -> bool:
         return False
     if isinstance(parent, ast.Call | ast.keyword):
         outer = parent if isinstance(parent, ast.Call) else project.parent(parent)
-        return not isinstance(outer, ast.Call) or _taken_over(analysis, outer)
+        if not isinstance(outer, ast.Call) or _taken_over(analysis, outer):
+            return True
+        return _handed_back(analysis, outer) and _closed(analysis, function, outer)
     return True
 
 
@@ -177,6 +201,15 @@ def _taken_over(analysis: Analysis, call: ast.Call) -> bool:
         ):
             return True
     return any(isinstance(node, ast.With | ast.AsyncWith) for target in targets for node in target.own_nodes)
+
+
+def _handed_back(analysis: Analysis, call: ast.Call) -> bool:
+    """Whether a call gives back what it is handed: then it is for who has its result to close."""
+    return any(
+        isinstance(value, ast.Name) and value.id in {each.arg for each in target.params}
+        for target in analysis.calls.reached(call)
+        for value in target.returns
+    )
 
 
 def _is_dependency(analysis: Analysis, function: Function) -> bool:
