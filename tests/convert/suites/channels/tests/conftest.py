@@ -1,3 +1,5 @@
+import asyncio
+import warnings
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,11 @@ def client(db):
     main.app.dependency_overrides[database.get_db] = lambda: db
     yield TestClient(main.app)
     main.app.dependency_overrides.clear()
+
+
+def pytest_runtest_logfinish() -> None:
+    """Close the loop that is set and set another, as some plugins for coroutine tests do behind each test."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # there is none yet
+        asyncio.get_event_loop().close()
+    asyncio.set_event_loop(asyncio.new_event_loop())
