@@ -84,6 +84,16 @@ def test_writes(tree: Path) -> None:
     assert written["todos"] == []
 
 
+def test_requirements_of_a_folder(tree: Path) -> None:
+    """Those beside the code, or between it and what is converted, are its own."""
+    (tree / "api" / "app").mkdir(parents=True)
+    for name, to in ("app.py", "api/app/app.py"), ("requirements.txt", "api/requirements-dev.txt"):
+        git(tree, "mv", name, to)
+    git(tree, "commit", "-qm", "move")
+    convert(Request(tree, write=True), lambda _: None)
+    assert "psycopg[binary]" in (tree / "api" / "requirements-dev.txt").read_text()
+
+
 def test_refuses_a_dirty_tree(tree: Path) -> None:
     """Uncommitted changes are not mixed with a conversion, unless that is asked for."""
     (tree / "app.py").write_text(f"{SOURCE}\n# changed\n")

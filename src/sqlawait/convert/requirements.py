@@ -25,7 +25,8 @@ def update_requirements(root: Path, result: Result, drivers: Drivers) -> None:
     if not result.changes:
         return
     wanted = _wanted(result, drivers)
-    for folder in [root, *list(root.parents)[:2]]:
+    below = {folder for path in result.changes for folder in path.parents if root in folder.parents}
+    for folder in [*sorted(below), root, *list(root.parents)[:2]]:
         files = [p for p in sorted(folder.glob("*requirements*")) if p.suffix in (".txt", ".in")]
         files += [
             folder / name
@@ -37,7 +38,9 @@ def update_requirements(root: Path, result: Result, drivers: Drivers) -> None:
         for name in ("poetry.lock", "uv.lock", "Pipfile.lock", "pdm.lock"):
             if (folder / name).is_file():
                 result.notes.append(f"{name} does not hold the async driver yet: lock again")
-        if (folder / ".git").exists() or any(path in result.changes for path in files):
+        if folder not in below and (
+            (folder / ".git").exists() or any(path in result.changes for path in files)
+        ):
             break
     result.notes.append(f"the converted code needs: {', '.join([*wanted, 'greenlet (sqlalchemy[asyncio])'])}")
 
