@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from sqlawait.analysis.declarations import Function, Module
 from sqlawait.analysis.types import Type, members
 
+from .classes import ENGINE, MAKER, QUERY, SESSION
 from .facts import Facts
 from .handing import IN_GREENLET
 from .rewrites.lambdas import PER_ITEM
 from .waits import TO_THREAD, Uses, uses_of
+
+HANDED = (SESSION, ENGINE, QUERY, MAKER)
+"""What functions hand out and take that have to do with the database."""
 
 
 @dataclass(eq=False)
@@ -130,18 +134,13 @@ class Units:
     def _provides(self, function: Function) -> bool:
         """Whether a function hands out a session, an engine or a query, or is annotated to take one."""
         result = self.facts.inference.result_of(function)
-        names = (
-            "sqlalchemy.orm.Session",
-            "sqlalchemy.Engine",
-            "sqlalchemy.orm.Query",
-            "sqlalchemy.orm.sessionmaker",
-        )
         inner = list(_parts(result))
         for param in function.params:
             if param.annotation is not None:
                 inner += list(_parts(self.facts.inference.param_type(function, param)))
         return any(
-            each.kind == "instance" and any(self.facts.inference.is_a(each, n) for n in names) for each in inner
+            each.kind == "instance" and any(self.facts.inference.is_a(each, name) for name in HANDED)
+            for each in inner
         )
 
 
